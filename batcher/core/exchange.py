@@ -1,0 +1,56 @@
+"""One request and its answer, as values, and the port that carries them.
+
+Rule: a request says what to send, never how. Bodies of files are named by path and streamed by the
+transport; the API key is added by the transport and is never part of a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """One file of a multipart body, read from disk while it is sent."""
+
+    field: str
+    path: str
+    filename: str
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to send. With `json` the body is JSON; with `form` or `files` it is multipart."""
+
+    method: str
+    path: str  # below the base URL, begins with "/"; the query is part of it, encoded
+    json: bytes | None = None
+    form: tuple[tuple[str, str], ...] = ()
+    files: tuple[FilePart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer whose headers were read whole. `body` is complete, decompressed and bounded."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
+    received_at: float = 0.0  # epoch seconds
+
+
+class Transport(Protocol):
+    """Carry one request. No retry, no redirect, no decision."""
+
+    async def send(self, request: Request, *, timeout_s: float) -> Response:
+        """Send *request* and return its answer, whatever its status.
+
+        Raises `NotSent` when nothing can have reached the API (DNS, refused or timed-out connect,
+        TLS, an unreadable local file found before the first byte) and `Lost` for everything else
+        that is not a whole answer: reset, end of file, timeout, a body that is too large, cut or
+        cannot be decompressed.
+        """
+        ...

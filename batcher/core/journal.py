@@ -1,0 +1,260 @@
+"""The journal's language: what it is told, what it answers, and the port behind which it stands.
+
+Rule: the journal is the truth about a run. What it acknowledged survives the death of the process
+and of the machine; what it did not acknowledge may not have happened. Its first adapter is SQLite
+(`adapters/sqlite.py`); one conformance suite (`tests/adapters/journal_conformance.py`) says what
+any other must do.
+
+The port is synchronous and has one caller: the recorder, which gathers what many tasks want to say
+and lets all of it share one durable transaction. Every method is a transaction of its own, checks
+that this process still owns the run, and raises `Fenced` if not and `StorageError` if the disk
+failed; in both cases nothing of that call was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from batcher.core.lifecycle import Move, State
+from batcher.core.model import LocalFile, Refund, RowError, Ticket
+
+# --- The manifest, as it is read -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a manifest, usable or not."""
+
+    line: int
+    id: str  # the row's own, or derived from its content
+    derived: bool  # whether `id` is derived: identical rows then get -2, -3, …
+    body: bytes  # the row as one JSON object; b"null" if the line could not be read
+    digest: bytes  # identity of the content: 16 bytes, the same whatever the order of its keys
+    base: str | None = None  # folder that a relative `file` is resolved against, if it has one
+    problem: RowError | None = None  # why it cannot be used; it becomes an outcome all the same
+    raw: str | None = None  # the text of a line that could not be read, cut
+    file: LocalFile | None = None  # the row's local file, found and measured
+
+
+class Standing(Enum):
+    """What the journal knows of an entry."""
+
+    FRESH = "fresh"  # pending: never submitted, or proved to have made no job
+    FOLLOWED = "followed"  # intent, accepted or ready: somebody already looks after it
+    ENDED = "ended"  # has its outcome
+    REPEATED = "repeated"  # an earlier row of this manifest has the same id: to be rejected
+    CHANGED = "changed"  # known by its id, not yet submitted, with another content
+    CHANGED_LATE = "changed_late"  # the same, but submitted already: it stays as sent
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """An entry and its standing. `ticket` is there for `FRESH` and `REPEATED` only."""
+
+    entry: Entry
+    standing: Standing
+    ticket: Ticket | None = None
+
+
+# --- What happens to rows --------------------------------------------------------------------
+# One event moves one row once. All times are epoch seconds.
+
+
+@dataclass(frozen=True, slots=True)
+class Intend:
+    """A submit is about to leave: opens an attempt. Durable before the first byte."""
+
+    n: int
+    at: float
+    generation: int  # 1 for the first submit of the row
+    move = Move.INTEND
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The API made a job: closes the attempt. Refused if the id already belongs to another row."""
+
+    n: int
+    at: float
+    job_id: str
+    request_id: str | None = None
+    move = Move.ACCEPT
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Proof that the submit made no job: closes the attempt.
+
+    `spent` says whether it counts against --max-attempts. `error` is None if it never left.
+    """
+
+    n: int
+    at: float
+    spent: bool
+    error: RowError | None = None
+    resubmission: bool = False  # a refusal only by the API's own advice: kept for audits
+    move = Move.WITHDRAW
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """The job is done and its files are to be fetched; `result` is `Result.as_json` encoded."""
+
+    n: int
+    at: float
+    result: bytes
+    move = Move.COLLECT
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """The job failed, was refunded and may be submitted again; its id is given up."""
+
+    n: int
+    at: float
+    error: RowError
+    refund: Refund | None = None
+    move = Move.RERUN
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The row has an outcome, and `record` is its line. Closes an open attempt with `error`."""
+
+    n: int
+    at: float
+    move: Move  # REJECT, REFUSE, DOUBT, EXHAUST, SUCCEED or FAIL
+    record: bytes  # one JSON object, without the newline
+    error: RowError | None = None
+    refund: Refund | None = None
+    result: bytes | None = None  # kept where only the download failed, so that it can be retried
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """A person takes a row out of exhausted or in_doubt. `job_id` goes with ADOPT only."""
+
+    n: int
+    at: float
+    move: Move  # RETRY, REPOLL, REFETCH, ADOPT or RESUBMIT
+    job_id: str | None = None
+    note: str = ""  # who decided, and on what evidence
+    record: bytes | None = None
+
+
+Event = Intend | Accept | Withdraw | Collect | Rerun | Finish | Decide
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One submit of one row, from the money ledger."""
+
+    generation: int
+    intent_at: float
+    answered_at: float | None
+    verdict: str | None  # the move that closed it: accept, withdraw, refuse, doubt, exhaust
+    http_status: int | None
+    request_id: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A row that waits for a person: exhausted or in doubt."""
+
+    ticket: Ticket
+    state: State
+    error: RowError | None
+    attempts: tuple[Attempt, ...]
+    has_result: bool  # a finished result is known and only its files are missing
+
+
+# --- The port --------------------------------------------------------------------------------
+
+
+class Journal(Protocol):
+    """The durable truth about one run."""
+
+    def claim(self, at: float) -> int:
+        """Take the run over: start a new epoch and return it. Every older owner is fenced."""
+        ...
+
+    def admit(self, entries: Sequence[Entry], *, allow_changed: bool = False) -> list[Admission]:
+        """Note that *entries* are in the manifest of this epoch, and say how each stands.
+
+        With `allow_changed` a row that changed before its submit takes its new content and is
+        FRESH. Entries with a `problem` are admitted like any other.
+        """
+        ...
+
+    def apply(
+        self,
+        events: Sequence[Event],
+        outputs: Mapping[str, int] | None = None,
+        counters: Mapping[str, int] | None = None,
+    ) -> list[bool]:
+        """Make *events* durable, all or none, in one transaction, and return one answer for each.
+
+        The answer is True, and False only for an `Accept` (or ADOPT) whose job id belongs to
+        another row: that event was left out. At most one event for each row. `outputs` are the
+        outcome files' new lengths in bytes, `counters` are amounts to add.
+
+        Raises `IllegalMove` if any row cannot make its move; then nothing was written.
+        """
+        ...
+
+    def followed(self, after: int, limit: int) -> list[Ticket]:
+        """Return rows that are accepted or ready, by number, from *after* on."""
+        ...
+
+    def unanswered(self, after: int, limit: int) -> list[Ticket]:
+        """Return rows in intent that an earlier epoch left without an answer, by number."""
+        ...
+
+    def unseen(self, after: int, limit: int) -> list[Ticket]:
+        """Return pending rows that `admit` has not met in this epoch, by number."""
+        ...
+
+    def held(self, state: State, after: int, limit: int) -> list[Held]:
+        """Return rows in EXHAUSTED or IN_DOUBT with their evidence, by number."""
+        ...
+
+    def find(self, row_id: str) -> Held | None:
+        """Return the row with this id, in whatever state, or None."""
+        ...
+
+    def counters(self) -> dict[str, int]:
+        """Return every counter.
+
+        Kept by the journal itself: the number of rows in each state (`pending` …), `rows`,
+        `jobs_accepted`, `submits`, `refund_done`, `refund_already_done`, `refund_unconfirmed`.
+        Kept for the engine: whatever it adds (`status_reads`, `throttled`, …).
+        """
+        ...
+
+    def outputs(self) -> dict[str, int | None]:
+        """Return each outcome file's committed length; None = it must be rebuilt."""
+        ...
+
+    def mark_rebuild(self, events: Sequence[Decide], files: Sequence[str]) -> list[bool]:
+        """Apply decisions and mark *files* for rebuilding in the same transaction."""
+        ...
+
+    def submits_since(self, at: float) -> list[float]:
+        """Return the intent times from *at* on, ascending (a day's cap is counted from them)."""
+        ...
+
+    def fact(self, key: str) -> str | None:
+        """Return a fact about the run (`account`, `manifest_rows`, …) or None."""
+        ...
+
+    def note(self, facts: Mapping[str, str]) -> None:
+        """Keep facts about the run."""
+        ...
+
+    def close(self) -> None:
+        """Release everything. Idempotent."""
+        ...

@@ -1,0 +1,65 @@
+"""Every setting of a run, in one frozen value: each limit with its unit, its default and its reason.
+
+Rule: the command line builds it, nothing else reads flags, environment or files. `Frozen` is what a
+run is about and never changes; `Settings` may change with every resume.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a run is: written to `run.toml` at its start and compared at every resume."""
+
+    provider: str
+    base_url: str
+    manifest: str  # absolute path, or "-" for standard input
+    params: dict[str, object] = {}  # --set
+    download: str | None = None  # absolute path
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a run goes about it. Durations end in `_s`; None = no such limit."""
+
+    # Pace: `None` takes the provider's published limit, or our cautious one.
+    rate: str | None = None
+    status_rate: str | None = None
+    in_flight: int = 200  # remote jobs open at once: enough to fill any limit we know of
+    connections: int = 32  # requests open at once: more sockets cost more than they bring
+
+    # One request
+    submit_timeout_s: float = 120.0  # a 10 MB upload on a slow line
+    status_timeout_s: float = 30.0
+    download_stall_s: float = 60.0  # a download may take long, but not stand still
+    download_bytes_max: int = 200_000_000  # deAPI caps results at 100 MB; twice that is an error
+
+    # One row
+    max_attempts: int = 5
+    job_timeout_s: float = 900.0
+    on_doubt: Literal["hold", "resubmit"] = "hold"
+    max_duplicates: int = 0  # with on_doubt="resubmit": rows that may be paid twice
+    on_500: Literal["retry", "hold"] = "retry"  # deAPI: its own advice, or doubt
+    allow_changed: bool = False
+    allow_private: bool = False
+
+    # The whole run
+    limit: int | None = None  # the run is the first N rows
+    max_jobs: int | None = None  # over the whole run
+    max_failures: str | None = None  # "100" or "5%"
+    max_wait_s: float = 900.0  # a longer wait ends the run instead
+    max_outage_s: float = 900.0
+    max_duration_s: float | None = None  # per process
+    finish_by: float | None = None  # epoch seconds
+    wait_for_credits: bool = False
+    grace_s: float = 30.0  # after the first SIGINT: time for running submits to be answered
+
+
+LINE_BYTES_MAX = 4_194_304  # of a manifest: a row is a few hundred bytes; 4 MiB is a broken file
+RAW_CHARS_MAX = 2_000  # of an unreadable line, kept in its record
+ID_CHARS_MAX = 512
+JOB_ID_CHARS_MAX = 512
+STATUS_BYTES_MAX = 1_048_576  # an API's answer: ids and URLs; 1 MiB is a hundred times more
+ADMIT_ROWS = 500  # rows that are read, checked and admitted at a time

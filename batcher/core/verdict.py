@@ -1,0 +1,116 @@
+"""What an answer means, as values: a dialect returns one of these and the engine performs it.
+
+The table that money hangs on (an answer to a submit):
+
+    seen                                                       verdict     the row
+    2xx with a readable job id                                 Accepted    accepted
+    400 404 405 413 415 422 and other refusals; any 3xx        Refused     failed
+    401, 403, 402, low balance                                 Halt        pending; the run pauses
+    408 425 429 503, and what an API declares proof of no job  Later       pending, again later
+    2xx without a job id; 500 502 504 52x; anything unreadable Doubt       in doubt
+    nothing left this machine (`NotSent`)                      Later       pending, again later
+    no whole answer (`Lost`), or the process died              Doubt       in doubt
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from batcher.core.model import Refund, Result, RowError, StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The API made a job."""
+
+    job_id: str
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The API made no job and never will for this request."""
+
+    error: RowError
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """No job (or no news) now; asking again later may work.
+
+    `throttled` closes the whole lane and spends no attempt. `resubmission` marks a submit answer
+    that is a refusal only by the API's own advice, so that the ledger can be audited for it.
+    """
+
+    error: RowError
+    retry_after_s: float | None = None
+    throttled: bool = False
+    daily: bool = False  # the limit that was hit counts days, not minutes
+    resubmission: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """No job, and no other row would fare better: the run pauses."""
+
+    error: RowError
+    reason: StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A job may exist and may have been charged; its id is not known."""
+
+    error: RowError
+
+
+SubmitVerdict = Accepted | Refused | Later | Halt | Doubt
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The job is on its way. `unknown` is set when the API's word for it was never seen before."""
+
+    word: str = ""
+    progress: float | None = None  # per cent
+    unknown: bool = False
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The job is done. An empty result is read again a few times."""
+
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed:
+    """The job itself failed.
+
+    `rerun` is true only if the API says both that trying again may work and that the money came
+    back. `error.retriable` alone makes the row exhausted instead of failed.
+    """
+
+    error: RowError
+    refund: Refund | None = None
+    refund_raw: str | None = None  # the API's own word
+    rerun: bool = False
+    cost: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The API does not know the job: not yet, right after a submit, or not any more."""
+
+    error: RowError
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """No news: an answer that nobody can read, a redirect, or a server's own trouble."""
+
+    error: RowError
+
+
+StatusVerdict = Pending | Done | JobFailed | Missing | Later | Halt | Unreadable

@@ -1,0 +1,95 @@
+"""What a provider is: the dialect of one API, without I/O.
+
+Rule: a dialect turns a row into a request and an answer into a verdict. It holds no session, reads
+no clock and awaits nothing, so it is tested as a table over recorded payloads, and one conformance
+suite runs over all of them (`tests/providers/conformance.py`).
+
+The readers below are shared because they are about HTTP and JSON, not about any one API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from batcher.core.exchange import Request, Response
+from batcher.core.model import LocalFile
+from batcher.core.verdict import StatusVerdict, SubmitVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the API publishes of its limits, as `--rate` writes them; None = it publishes nothing."""
+
+    submit: str | None = None  # such as "5/m,100/d"
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of an API before any call."""
+
+    name: str
+    title: str
+    base_url: str  # origin without a trailing slash
+    key_env: str  # environment variable that holds the API key
+    auth_header: str
+    auth_scheme: str  # put before the key, such as "Bearer "; may be empty
+    docs_url: str
+    parameters: Mapping[str, str]  # row column -> one line about it
+    required_settings: Mapping[str, str]  # `--set` key -> one line about it
+    first_look_s: float  # when a job is first worth looking at
+    look_cap_s: float  # longest pause between two looks
+    cautious_rate: str  # our own submit rate where the API publishes none
+    no_idempotency: str  # one line: what a lost answer means with this API
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a row's values, found before anything is sent.
+
+    A problem makes the row `invalid_row`; with `warning` it is only told by `check`.
+    """
+
+    field: str
+    message: str  # what is wrong and which values are allowed
+    warning: bool = False
+
+
+class Provider(Protocol):
+    """The dialect of one API. `values` are always the run's parameters overlaid by the row's."""
+
+    facts: ClassVar[Facts]
+
+    def __init__(self, params: Mapping[str, object]) -> None:
+        """Take the run's own parameters (`--set`); raise `UsageError` if one can never work."""
+        ...
+
+    def limits(self) -> Limits:
+        """Return the limits that the API publishes for this run's parameters."""
+        ...
+
+    def merged(self, values: Mapping[str, object]) -> dict[str, object]:
+        """Return the run's parameters overlaid by a row's own values, the API's names only."""
+        ...
+
+    def problems(self, values: Mapping[str, object], file: LocalFile | None) -> list[Problem]:
+        """Return everything that is wrong with a row's own *values*, merged with the run's."""
+        ...
+
+    def submit(self, values: Mapping[str, object], file: LocalFile | None) -> Request:
+        """Return the request that submits a row without problems. Unknown columns stay out."""
+        ...
+
+    def read_submit(self, response: Response) -> SubmitVerdict:
+        """Say what an answer to a submit means. Never raises, whatever the bytes are."""
+        ...
+
+    def status(self, job_id: str) -> Request:
+        """Return the request that reads a job."""
+        ...
+
+    def read_status(self, response: Response) -> StatusVerdict:
+        """Say what an answer to a status read means. Never raises, whatever the bytes are."""
+        ...
