@@ -41,6 +41,7 @@ class StorageError(BatcherError):
     """The journal or the disk failed; what was acknowledged before is safe."""
 
     exit_code = 74
+    disk_full = False  # true: there was no room, nothing was written, and the call may be repeated
 
 
 class Fenced(StorageError):

@@ -9,8 +9,9 @@ Theory of operation
 A row is *pending* until a submit is about to be made. Before the first byte of that submit can
 leave, the row is durably in *intent*: whoever finds an intent later, without an answer beside it,
 knows that money may have been spent and that nobody knows the job's id. That is the meaning of
-*in_doubt*, and the reason why no arrow leads from intent back to pending but `WITHDRAW`, which
-stands for proof: nothing left this machine, or the API said that it made no job.
+*in_doubt*, and the reason why only two arrows lead from intent back to pending: `WITHDRAW`, which
+stands for proof (nothing left this machine, or the API said that it made no job), and `RESUBMIT`,
+which stands for a person's word that this row may be paid twice.
 
 *accepted* means that the job id is on disk. From there on a row costs nothing to lose sight of: it
 is polled until it ends. *ready* means that the job is done and its result files are still to be
@@ -61,7 +62,9 @@ class Move(StrEnum):
     REPOLL = "repoll"  # a person asks to look at an existing job again
     REFETCH = "refetch"  # a person asks to fetch an existing result again
     ADOPT = "adopt"  # a person found the job of a row in doubt
-    RESUBMIT = "resubmit"  # a person (or the policy they chose) accepts that a row may be paid twice
+    RESUBMIT = (
+        "resubmit"  # a person (or the policy they chose) accepts that a row may be paid twice
+    )
     GIVE_UP = "give_up"  # a person closes a row in doubt
 
 
@@ -78,6 +81,7 @@ TABLE: Final[dict[State, dict[Move, State]]] = {
         Move.REFUSE: State.FAILED,
         Move.EXHAUST: State.EXHAUSTED,
         Move.DOUBT: State.IN_DOUBT,
+        Move.RESUBMIT: State.PENDING,
     },
     State.ACCEPTED: {
         Move.COLLECT: State.READY,

@@ -1,4 +1,4 @@
-"""Every setting of a run, in one frozen value: each limit with its unit, its default and its reason.
+"""Every setting of a run in one frozen value: each limit with its unit, default and reason.
 
 Rule: the command line builds it, nothing else reads flags, environment or files. `Frozen` is what a
 run is about and never changes; `Settings` may change with every resume.
@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     on_500: Literal["retry", "hold"] = "retry"  # deAPI: its own advice, or doubt
     allow_changed: bool = False
     allow_private: bool = False
+    new_key: bool = False  # the API key was replaced by another one of the same account
 
     # The whole run
     limit: int | None = None  # the run is the first N rows

@@ -1,0 +1,60 @@
+"""Limits that count over a day, carried over restarts.
+
+Submits are counted from the journal's intents. Status reads are not journaled one by one, so their
+times are kept in buckets of five minutes: a day is at most 288 numbers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import orjson
+
+from batcher.core.rates import DAY_S, DayCap, Rate
+
+BUCKET_S = 300.0
+
+
+class DailyCaps:
+    """All caps of one lane that are longer than an hour."""
+
+    def __init__(self, rate: Rate | None, past: Iterable[float], wall: Callable[[], float]) -> None:
+        times = list(past)
+        windows = () if rate is None else rate.day_caps
+        self._caps = [DayCap(int(w.count), w.period_s, times) for w in windows]
+        self._wall = wall
+        self._buckets = Counter(_bucket(at) for at in times)
+
+    def wait_s(self) -> float:
+        """Return how long until one more request is allowed; 0 = now."""
+        now = self._wall()
+        return max((cap.wait_s(now) for cap in self._caps), default=0.0)
+
+    def spend(self) -> None:
+        """Count one request."""
+        if not self._caps:
+            return
+
+        now = self._wall()
+        self._buckets[_bucket(now)] += 1
+        for cap in self._caps:
+            cap.spend(now)
+
+    def as_fact(self) -> str:
+        """Return the requests of the last day as the journal keeps them."""
+        oldest = self._wall() - DAY_S - BUCKET_S
+        kept = [(at, count) for at, count in sorted(self._buckets.items()) if at > oldest]
+        return orjson.dumps(kept).decode()
+
+
+def times_of(fact: str | None) -> list[float]:
+    """Return the request times that `as_fact` kept, each as late as it can have been."""
+    if fact is None:
+        return []
+
+    return [at + BUCKET_S for at, count in orjson.loads(fact) for _ in range(count)]
+
+
+def _bucket(at: float) -> float:
+    return at // BUCKET_S * BUCKET_S

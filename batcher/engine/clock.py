@@ -1,0 +1,34 @@
+"""The two times that the engine knows.
+
+Timers run on the event loop's time, which never jumps; the wall clock is for people, for HTTP dates
+and for what must survive a restart. Under a virtual event loop both advance together.
+"""
+
+from __future__ import annotations
+
+import time
+
+import anyio
+
+
+class Clock:
+    """The real clock."""
+
+    def now(self) -> float:
+        """Return the event loop's time in seconds."""
+        return anyio.current_time()
+
+    def wall(self) -> float:
+        """Return epoch seconds."""
+        return time.time()
+
+
+class LoopClock(Clock):
+    """A clock whose wall time is the event loop's: for runs on virtual time."""
+
+    def __init__(self, start: float = 1_700_000_000.0) -> None:
+        self._start = start
+
+    def wall(self) -> float:
+        """Return the start plus the event loop's time."""
+        return self._start + self.now()

@@ -1,0 +1,110 @@
+"""What all steps of a run share, and the one way in which a row gets its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+import orjson
+
+from batcher.core.exchange import Response, Transport
+from batcher.core.journal import Finish
+from batcher.core.lifecycle import Move
+from batcher.core.log import Log
+from batcher.core.model import ErrorKind, Refund, Result, RowError, Ticket
+from batcher.core.record import outcome_record
+from batcher.core.settings import Frozen, Settings
+from batcher.core.stats import ErrorView
+from batcher.engine.budget import FailureLimit, JobBudget
+from batcher.engine.clock import Clock
+from batcher.engine.control import Control
+from batcher.engine.record import OUTCOME_OF, Recorder
+from batcher.engine.slots import Slots
+from batcher.providers.base import Provider
+
+LOG_BODY_BYTES = 8_192
+
+
+@dataclass(slots=True)
+class Context:
+    """The parts of one run that every step works with."""
+
+    frozen: Frozen
+    settings: Settings
+    provider: Provider
+    transport: Transport
+    recorder: Recorder
+    control: Control
+    slots: Slots
+    jobs: JobBudget
+    failures: FailureLimit
+    clock: Clock
+    rng: Random
+    log: Log
+    errors: dict[ErrorKind, ErrorView] = field(default_factory=dict)
+    on_end: Callable[[Ticket], None] = lambda ticket: None
+
+    async def finish(
+        self,
+        ticket: Ticket,
+        move: Move,
+        *,
+        error: RowError | None = None,
+        result: Result | None = None,
+        refund: tuple[Refund | None, str | None] = (None, None),
+        cost: float | None = None,
+        raw: str | None = None,
+    ) -> None:
+        """Give a row its outcome: one record, one move, one log line; then its slot is free."""
+        at = self.clock.wall()
+        outcome = OUTCOME_OF[move]
+        record = outcome_record(
+            ticket,
+            outcome,
+            provider=self.frozen.provider,
+            at=at,
+            result=result,
+            error=error,
+            refund=refund[0],
+            refund_raw=refund[1],
+            cost=cost,
+            raw=raw,
+        )
+        kept = orjson.dumps(result.as_json()) if result is not None and error is not None else None
+        await self.recorder.commit(
+            Finish(ticket.row.n, at, move, record, error, refund[0], result=kept)
+        )
+        self.log.info(
+            "row.finished",
+            id=ticket.row.id,
+            line=ticket.row.line,
+            outcome=outcome,
+            job_id=ticket.job_id,
+            kind=None if error is None else error.kind,
+            message=None if error is None else error.message,
+            reads=ticket.reads,
+        )
+        if error is not None:
+            self.tally(error)
+
+        self.failures.note(outcome, error)
+        self.slots.release()
+
+    def tally(self, error: RowError) -> None:
+        """Count an error of this process by its kind, and keep the last example."""
+        seen = self.errors.get(error.kind)
+        self.errors[error.kind] = ErrorView(1 if seen is None else seen.count + 1, error.message)
+
+    def log_answer(self, step: str, ticket: Ticket, response: Response, error: RowError) -> None:
+        """Log a whole error answer, as both APIs advise (redacted and cut by the log)."""
+        self.log.warning(
+            "answer.error",
+            step=step,
+            id=ticket.row.id,
+            job_id=ticket.job_id,
+            kind=error.kind,
+            http_status=response.status,
+            request_id=error.request_id,
+            body=response.body[:LOG_BODY_BYTES].decode("utf-8", "replace"),
+        )

@@ -1,0 +1,104 @@
+"""The three lanes of a run, each with the limits that hold for it.
+
+Rule: a flag replaces what the provider publishes for that lane. A wait that is longer than the user
+allows ends the run instead of holding it: accepted jobs are followed first if only submits must
+wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from batcher.adapters.pacing import Pacer
+from batcher.core.gate import Gate
+from batcher.core.journal import Journal
+from batcher.core.model import Stop, StopReason, Ticket
+from batcher.core.rates import DAY_S, Rate, parse_rate
+from batcher.engine.caps import DailyCaps, times_of
+from batcher.engine.context import Context
+from batcher.engine.lane import Lane
+
+STATUS_READS = "status_reads_of_the_day"
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """The lanes, with what the views and the journal want to know of them."""
+
+    submit: Lane[Ticket]
+    status: Lane[Ticket]
+    download: Lane[Ticket]
+    submit_rate: Rate | None
+    status_rate: Rate | None
+    status_caps: DailyCaps
+
+
+def open_lanes(context: Context, journal: Journal) -> Lanes:
+    """Build the lanes of a run from its settings and the provider's published limits."""
+    settings, wall = context.settings, context.clock.wall
+    published = context.provider.limits()
+    cautious = context.provider.facts.cautious_rate
+    submit_rate = parse_rate(settings.rate or published.submit or cautious)
+    status_rate = _rate(settings.status_rate or published.status)
+    submit_caps = DailyCaps(submit_rate, journal.submits_since(wall() - DAY_S), wall)
+    status_caps = DailyCaps(status_rate, times_of(journal.fact(STATUS_READS)), wall)
+    submitters, checkers, fetchers = _share(settings.connections)
+    return Lanes(
+        submit=_lane("submit", submitters, submit_rate, submit_caps, context, context.control.halt),
+        status=_lane(
+            "status", checkers, status_rate, status_caps, context, context.control.interrupt
+        ),
+        download=_lane("download", fetchers, None, None, context, context.control.interrupt),
+        submit_rate=submit_rate,
+        status_rate=status_rate,
+        status_caps=status_caps,
+    )
+
+
+def _share(connections: int) -> tuple[int, int, int]:
+    """Share the connections out: half for submits (uploads take long), the rest for the others."""
+    submitters = max(1, connections // 2)
+    fetchers = max(1, connections // 4)
+    return submitters, max(1, connections - submitters - fetchers), fetchers
+
+
+def _rate(text: str | None) -> Rate | None:
+    return None if text is None else parse_rate(text)
+
+
+def _lane(
+    name: str,
+    workers: int,
+    rate: Rate | None,
+    caps: DailyCaps | None,
+    context: Context,
+    stop: Callable[[Stop], None],
+) -> Lane[Ticket]:
+    gate = Gate(context.rng)
+    guard = _Guard(name, gate, caps, context, stop)
+    return Lane(name, workers=workers, pace=Pacer(rate), gate=gate, cap=caps, held=guard.held)
+
+
+@dataclass(frozen=True, slots=True)
+class _Guard:
+    """Decides when a lane has been held for too long."""
+
+    name: str
+    gate: Gate
+    caps: DailyCaps | None
+    context: Context
+    stop: Callable[[Stop], None]
+
+    def held(self, wait_s: float) -> None:
+        """Stop the run if the lane is held for longer than the user allows."""
+        settings, now = self.context.settings, self.context.clock.now()
+        outage = self.gate.outage_s(now)
+        if outage > settings.max_outage_s:
+            message = f"every {self.name} request has failed for {outage:.0f} s"
+            self.stop(Stop(StopReason.UNAVAILABLE, message))
+        elif settings.max_wait_s < wait_s < float("inf") and self.gate.why != "credits":
+            resume_at = self.context.clock.wall() + wait_s
+            what = "the day's limit" if self.caps and self.caps.wait_s() > 0 else "the API"
+            message = f"{what} lets no {self.name} request start for {wait_s:.0f} s"
+            self.stop(Stop(StopReason.THROTTLED, message, resume_at))

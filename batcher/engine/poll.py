@@ -1,0 +1,211 @@
+"""Polling: one heap of tickets for the whole run, one loop, bounded checks in parallel.
+
+Rule: a status read costs nothing but time and a scarce budget, and it proves nothing but what it
+says. Whatever cannot be read is no news: the job stays pending until its own deadline, and then it
+is exhausted with its job id kept, so that it can be looked at again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+
+from batcher.core.backoff import Backoff
+from batcher.core.errors import TransportError
+from batcher.core.journal import Collect, Rerun
+from batcher.core.lifecycle import Move
+from batcher.core.model import ErrorKind, RowError, Stop, Ticket
+from batcher.core.verdict import (
+    Done,
+    Halt,
+    JobFailed,
+    Later,
+    Missing,
+    Pending,
+    StatusVerdict,
+    Unreadable,
+)
+from batcher.engine.context import Context
+from batcher.engine.lane import Lane
+
+MISSING_GRACE_S = 60.0  # a job may be invisible for a while after it was accepted
+MISSING_MAX = 3  # further 404s, spaced, that make it lost
+HOLLOW_MAX = 5  # "done" without a result, read again
+
+
+class Poller:
+    """Look at one job and act on what is seen."""
+
+    def __init__(
+        self,
+        context: Context,
+        lane: Lane[Ticket],
+        *,
+        collect: Callable[[Ticket], None] | None,
+        resubmit: Callable[[Ticket], None],
+    ) -> None:
+        self._context = context
+        self._lane = lane
+        self._collect = (
+            collect  # hands a ticket with a result to the download lane, if there is one
+        )
+        self._resubmit = resubmit
+        facts = context.provider.facts
+        self._look = Backoff(facts.first_look_s, 1.5, facts.look_cap_s)
+        self._told: set[str] = set()
+
+    def follow(self, ticket: Ticket) -> None:
+        """Queue the next look at a job: at the latest when its time is up."""
+        now = self._context.clock.now()
+        due = now + self._look.delay_s(ticket.reads, self._context.rng)
+        deadline = ticket.born + self._context.settings.job_timeout_s
+        self._lane.add(ticket, min(due, deadline) if deadline > now else due)
+
+    def follow_again(self, ticket: Ticket) -> None:
+        """Queue a job that an earlier process submitted: look at once, it may be long done."""
+        self._lane.add(ticket, self._context.clock.now())
+
+    async def check(self, ticket: Ticket) -> None:
+        """Read the job once."""
+        context = self._context
+        ticket.reads += 1
+        context.recorder.count("status_reads")
+        assert ticket.job_id is not None  # noqa: S101  # only accepted tickets are polled
+        request = context.provider.status(ticket.job_id)
+        try:
+            response = await context.transport.send(
+                request, timeout_s=context.settings.status_timeout_s
+            )
+        except TransportError as failure:
+            error = RowError(ErrorKind.CONNECTION, failure.reason, retriable=True)
+            verdict: StatusVerdict = Unreadable(error)
+        else:
+            verdict = context.provider.read_status(response)
+            if isinstance(verdict, Later | Halt | Unreadable):
+                context.log_answer("status", ticket, response, verdict.error)
+
+        await self._act(ticket, verdict)
+
+    async def _act(self, ticket: Ticket, verdict: StatusVerdict) -> None:
+        """Perform what the answer means."""
+        gate = self._lane.gate
+        if not isinstance(verdict, Later | Halt | Unreadable):
+            gate.succeeded()
+
+        match verdict:
+            case Pending():
+                self._note_word(verdict)
+                ticket.missing = ticket.hollow = 0
+                await self._wait(ticket, None)
+            case Done():
+                await self._done(ticket, verdict)
+            case JobFailed():
+                await self._failed(ticket, verdict)
+            case Missing():
+                await self._missing(ticket, verdict.error)
+            case Later():
+                self._slow_down(verdict)
+                await self._wait(ticket, verdict.error)
+            case Unreadable():
+                gate.failed(self._context.clock.now())
+                await self._wait(ticket, verdict.error)
+            case Halt():
+                gate.idle()
+                message = f"status reads are refused too: {verdict.error.message}"
+                self._context.tally(verdict.error)
+                self._context.control.interrupt(Stop(verdict.reason, message))
+
+    def _note_word(self, verdict: Pending) -> None:
+        """Report a word that was never seen before, once; the job counts as pending."""
+        if verdict.unknown and verdict.word not in self._told:
+            self._told.add(verdict.word)
+            self._context.log.warning("status.unknown_word", word=verdict.word)
+
+    def _slow_down(self, verdict: Later) -> None:
+        gate, now = self._lane.gate, self._context.clock.now()
+        if verdict.throttled:
+            self._context.recorder.count("throttled")
+            gate.throttled(now, verdict.retry_after_s)
+        else:
+            gate.failed(now)
+
+    async def _wait(self, ticket: Ticket, error: RowError | None) -> None:
+        """Look again later, unless the job's time is up."""
+        context = self._context
+        if error is not None:
+            ticket.last_error = error
+            context.tally(error)
+
+        age = context.clock.now() - ticket.born
+        if age < context.settings.job_timeout_s:
+            self.follow(ticket)
+            return
+
+        last = "" if ticket.last_error is None else f"; last trouble: {ticket.last_error.message}"
+        message = f"job {ticket.job_id} did not finish within {age:.0f} s{last}"
+        timeout = RowError(ErrorKind.JOB_TIMEOUT, message, retriable=True)
+        await context.finish(ticket, Move.EXHAUST, error=timeout)
+
+    async def _done(self, ticket: Ticket, verdict: Done) -> None:
+        context = self._context
+        if verdict.result.is_empty:
+            await self._hollow(ticket)
+            return
+
+        at = context.clock.wall()
+        ticket.done_seen_at = at
+        ticket.result = verdict.result
+        if self._collect is None or not verdict.result.urls:
+            await context.finish(
+                ticket, Move.SUCCEED, result=verdict.result, cost=verdict.result.cost
+            )
+            return
+
+        kept = orjson.dumps({**verdict.result.as_json(), "cost": verdict.result.cost})
+        await context.recorder.commit(Collect(ticket.row.n, at, kept))
+        self._collect(ticket)
+
+    async def _hollow(self, ticket: Ticket) -> None:
+        """Done, but nothing handed out: read again a few times, spaced."""
+        ticket.hollow += 1
+        if ticket.hollow <= HOLLOW_MAX:
+            self.follow(ticket)
+            return
+
+        message = f"job {ticket.job_id} is done, but {HOLLOW_MAX + 1} reads showed no result"
+        error = RowError(ErrorKind.PROTOCOL, message, retriable=True)
+        await self._context.finish(ticket, Move.EXHAUST, error=error)
+
+    async def _missing(self, ticket: Ticket, error: RowError) -> None:
+        """404: not visible yet, or lost by the API."""
+        context = self._context
+        if context.clock.now() - ticket.born >= MISSING_GRACE_S:
+            ticket.missing += 1
+
+        if ticket.missing < MISSING_MAX:
+            await self._wait(ticket, error)
+            return
+
+        await context.finish(ticket, Move.FAIL, error=error)
+
+    async def _failed(self, ticket: Ticket, verdict: JobFailed) -> None:
+        """The job failed: run it again only if the API says so and gave the money back."""
+        context = self._context
+        if verdict.rerun and ticket.spent + 1 < context.settings.max_attempts:
+            ticket.spent += 1
+            at = context.clock.wall()
+            await context.recorder.commit(Rerun(ticket.row.n, at, verdict.error, verdict.refund))
+            context.log.info("job.rerun", id=ticket.row.id, job_id=ticket.job_id)
+            ticket.job_id = None
+            ticket.reads = ticket.missing = ticket.hollow = 0
+            self._resubmit(ticket)
+            return
+
+        await context.finish(
+            ticket,
+            Move.EXHAUST if verdict.error.retriable else Move.FAIL,
+            error=verdict.error,
+            refund=(verdict.refund, verdict.refund_raw),
+            cost=verdict.cost,
+        )

@@ -1,0 +1,143 @@
+"""What a run looks like from outside: a snapshot once a second.
+
+Counts come from the journal, which is right after any crash; rates come from the lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import anyio
+
+from batcher.core.model import Ticket
+from batcher.core.rates import Rate
+from batcher.core.stats import LaneView, Snapshot
+from batcher.engine.context import Context
+from batcher.engine.feed import Feed
+from batcher.engine.lane import Lane
+from batcher.engine.lanes import STATUS_READS, Lanes
+
+TICK_S = 1.0
+ETA_NEEDS_ROWS = 5
+
+
+class Progress:
+    """Makes snapshots, shows them to observers, and keeps the day's counts durable."""
+
+    def __init__(self, context: Context, lanes: Lanes, feed: Feed) -> None:
+        self.observers: list[Callable[[Snapshot], None]] = []
+        self.rows_total: int | None = None
+        self._context = context
+        self._lanes = lanes
+        self._feed = feed
+        self._counters: dict[str, int] = {}
+        self._started = context.clock.now()
+        self._ended_before: int | None = None
+        self._pace: dict[str, tuple[float, int, float]] = {}  # lane -> when, started, per second
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            await self._refresh()
+            shot = self.snapshot()
+            for observer in self.observers:
+                observer(shot)
+
+            await anyio.sleep(TICK_S)
+
+    async def save(self) -> None:
+        """Keep the day's status reads for the next process, and the last counters."""
+        await self._context.recorder.ask(
+            lambda journal: journal.note({STATUS_READS: self._lanes.status_caps.as_fact()})
+        )
+        await self._refresh()
+
+    async def _refresh(self) -> None:
+        self._counters = await self._context.recorder.ask(lambda journal: journal.counters())
+        if self._lanes.status_rate is not None and self._lanes.status_rate.day_caps:
+            fact = self._lanes.status_caps.as_fact()
+            await self._context.recorder.ask(lambda journal: journal.note({STATUS_READS: fact}))
+
+        now = self._context.clock.now()
+        for lane in (self._lanes.submit, self._lanes.status, self._lanes.download):
+            self._measure(lane.name, now, lane.started)
+
+    def _measure(self, name: str, now: float, started: int) -> None:
+        """Follow a lane's rate, smoothed over about five ticks."""
+        then, before, per_s = self._pace.get(name, (self._started, 0, 0.0))
+        if now > then:
+            per_s += 0.3 * ((started - before) / (now - then) - per_s)
+            self._pace[name] = (now, started, per_s)
+
+    def snapshot(self) -> Snapshot:
+        """Return the run at this instant."""
+        context, lanes = self._context, self._lanes
+        now = context.clock.now()
+        shot = Snapshot(
+            at=context.clock.wall(),
+            elapsed_s=now - self._started,
+            counters=self._counters,
+            rows_total=self.rows_total if self._feed.reading else self._counters.get("rows"),
+            in_flight=context.slots.used,
+            in_flight_max=context.slots.limit,
+            lanes=(
+                self._view(lanes.submit, lanes.submit_rate, now),
+                self._view(lanes.status, lanes.status_rate, now),
+                self._view(lanes.download, None, now),
+            ),
+            errors=dict(context.errors),
+            binding=self._binding(now),
+            stop=context.control.stop,
+            reading=self._feed.reading,
+        )
+        return _with_eta(shot, self._ended_of_this_process(shot))
+
+    def _view(self, lane: Lane[Ticket], rate: Rate | None, now: float) -> LaneView:
+        wait = lane.gate.wait_s(now)
+        return LaneView(
+            name=lane.name,
+            started=lane.started,
+            per_s=self._pace.get(lane.name, (0.0, 0, 0.0))[2],
+            limit=None if rate is None else str(rate),
+            open=lane.open,
+            waiting=lane.waiting,
+            closed_s=wait if 0 < wait < float("inf") else None,
+            closed_why=lane.gate.why if lane.gate.is_probing else "",
+        )
+
+    def _binding(self, now: float) -> str:
+        """Say what holds the run back right now."""
+        lanes, slots = self._lanes, self._context.slots
+        for lane in (lanes.submit, lanes.status):
+            if 0 < lane.gate.wait_s(now) < float("inf"):
+                return f"{lane.name} lane closed ({lane.gate.why})"
+
+        if self._context.control.stop is not None:
+            return "stopping: waiting for what was submitted"
+
+        if not self._feed.reading and lanes.submit.waiting == 0:
+            return "the service: waiting for its jobs"
+
+        if lanes.submit.waiting > lanes.submit.open:
+            return f"submit limit ({lanes.submit_rate})"
+
+        if slots.used >= slots.limit:
+            return "in-flight limit: waiting for the service's jobs"
+
+        return "reading the manifest"
+
+    def _ended_of_this_process(self, shot: Snapshot) -> int:
+        if self._ended_before is None and self._counters:
+            self._ended_before = shot.ended
+
+        return shot.ended - (self._ended_before or 0)
+
+
+def _with_eta(shot: Snapshot, ended: int) -> Snapshot:
+    """Add the time to go at the speed so far, once enough rows have ended to say."""
+    if shot.rows_total is None or ended < ETA_NEEDS_ROWS or shot.elapsed_s <= 0:
+        return shot
+
+    rest = max(0, shot.rows_total - shot.ended)
+    return replace(shot, eta_s=rest / (ended / shot.elapsed_s))

@@ -1,0 +1,34 @@
+"""What the manifest asks of a provider: the type of a cell, and what is wrong with a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from batcher.core.model import ErrorKind, LocalFile, RowError
+from batcher.providers.base import Problem, Provider
+
+
+class ProviderCheck:
+    """The manifest's `RowCheck`, answered by a dialect."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    def typed(self, values: Mapping[str, str]) -> Mapping[str, object]:
+        """Return a row of texts with each value in its parameter's type."""
+        return self._provider.typed(values)
+
+    def fault(self, values: Mapping[str, object], file: LocalFile | None) -> RowError | None:
+        """Return why a row cannot be used, or None: all its problems in one error."""
+        problems = [p for p in self._provider.problems(values, file) if not p.warning]
+        return row_error(problems) if problems else None
+
+
+def row_error(problems: list[Problem]) -> RowError:
+    """Return the error of a row that has *problems*."""
+    fields: dict[str, list[str]] = {}
+    for problem in problems:
+        fields.setdefault(problem.field, []).append(problem.message)
+
+    message = "; ".join(f"{problem.field}: {problem.message}" for problem in problems)
+    return RowError(ErrorKind.INVALID_ROW, message, fields=fields)

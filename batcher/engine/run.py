@@ -1,0 +1,227 @@
+"""A run, from its manifest to its last outcome.
+
+    manifest ─► feed ─► submit (N) ─► tickets (heap) ─► poll (1) ─► collect (M) ─► record (1)
+                 ▲                                                                     │
+                 └────────────────────── slots (in-flight limit) ◄─────────────────────┘
+
+`Run.execute` reads like the picture. Every arrow is a plain call that puts a ticket into the next
+lane's heap; the only thing that travels back is the slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from random import Random
+
+import anyio
+
+from batcher.core.errors import BatcherError, UsageError
+from batcher.core.exchange import Transport
+from batcher.core.journal import Entry, Journal
+from batcher.core.log import Log
+from batcher.core.model import Stop, StopReason, Ticket
+from batcher.core.settings import Frozen, Settings
+from batcher.core.stats import Snapshot
+from batcher.engine.budget import FailureLimit, JobBudget
+from batcher.engine.clock import Clock
+from batcher.engine.collect import Collector, Store
+from batcher.engine.context import Context
+from batcher.engine.control import Control
+from batcher.engine.feed import Feed
+from batcher.engine.lanes import open_lanes
+from batcher.engine.poll import Poller
+from batcher.engine.progress import Progress
+from batcher.engine.record import LINGER_S, Offload, Outcomes, Recorder, in_thread
+from batcher.engine.slots import Slots
+from batcher.engine.submit import Submitter
+from batcher.providers.base import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a run is made of. Everything that touches the world comes in here."""
+
+    frozen: Frozen
+    settings: Settings
+    provider: Provider
+    transport: Transport
+    journal: Journal
+    outcomes: Outcomes
+    entries: (
+        Callable[[], Iterator[Entry]] | None
+    )  # None: no manifest to read, go on from the journal
+    log: Log
+    store: Store | None = None  # None: results are not downloaded
+    clock: Clock = field(default_factory=Clock)
+    rng: Random = field(default_factory=Random)  # jitter only; a simulation gives a seeded one
+    offload: Offload = in_thread
+    linger_s: float = LINGER_S
+
+
+class Run:
+    """One run in one process."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self.control = Control(parts.log)
+        self._recorder = Recorder(
+            parts.journal,
+            parts.outcomes,
+            parts.log,
+            offload=parts.offload,
+            linger_s=parts.linger_s,
+        )
+        self._context = self._make_context()
+        self._lanes = open_lanes(self._context, parts.journal)
+        self._poller = Poller(
+            self._context,
+            self._lanes.status,
+            collect=None if parts.store is None else self._collect,
+            resubmit=self._resubmit,
+        )
+        self._submitter = Submitter(self._context, self._lanes.submit, self._poller.follow)
+        self._collector = (
+            None
+            if parts.store is None
+            else Collector(self._context, self._lanes.download, parts.store)
+        )
+        self._feed = Feed(
+            self._context,
+            parts.offload,
+            submit=self._submit,
+            follow=self._poller.follow_again,
+            collect=self._collect,
+        )
+        self._progress = Progress(self._context, self._lanes, self._feed)
+
+    async def execute(self) -> Stop | None:
+        """Bring every row to its outcome; return why the run stopped early, or None.
+
+        Raises `BatcherError` where the run cannot go on; the journal then holds what is known.
+        """
+        try:
+            async with anyio.create_task_group() as writer:
+                writer.start_soon(self._recorder.run)
+                try:
+                    await self._feed.settle_intents()
+                    await self._pipeline()
+                    await self._progress.save()
+                finally:
+                    self._recorder.close()
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
+
+        if self.control.error is not None:
+            raise self.control.error
+
+        return self.control.stop
+
+    def snapshot(self) -> Snapshot:
+        """Return the run at this instant."""
+        return self._progress.snapshot()
+
+    def watch(self, observer: Callable[[Snapshot], None]) -> None:
+        """Let *observer* see a snapshot about once a second."""
+        self._progress.observers.append(observer)
+
+    async def _pipeline(self) -> None:
+        async with anyio.create_task_group() as lanes:
+            lanes.start_soon(self._lanes.submit.run, self._submitter.submit)
+            lanes.start_soon(self._lanes.status.run, self._poller.check)
+            if self._collector is not None:
+                lanes.start_soon(self._lanes.download.run, self._collector.fetch)
+
+            lanes.start_soon(self._end_when_interrupted, lanes.cancel_scope)
+            lanes.start_soon(self._progress.run)
+            await self._feed_rows()
+            await self._context.slots.wait_idle()
+            lanes.cancel_scope.cancel()
+
+    async def _feed_rows(self) -> None:
+        """Take up what earlier processes left, then read the manifest, until a halt."""
+        try:
+            await self._feed.follow_jobs()
+            with anyio.CancelScope() as reading:
+                self.control.on_halt += [reading.cancel, self._stop_submitting]
+                if self.control.halted.is_set():
+                    self._stop_submitting()
+                elif self._parts.entries is None:
+                    await self._feed.read_journal()
+                else:
+                    await self._feed.read(self._parts.entries())
+                    await self._feed.tell_vanished()
+        except UsageError as error:
+            self.control.fail(error, Stop(StopReason.INTERRUPTED, str(error)))
+
+    def _stop_submitting(self) -> None:
+        """Shut the submit lane and leave its rows pending; open submits are answered."""
+        self._lanes.submit.shut()
+        for ticket in self._lanes.submit.drain():
+            self._submitter.put_back(ticket)
+
+    async def _end_when_interrupted(self, lanes: anyio.CancelScope) -> None:
+        """Give running submits their grace time, then end whatever is left."""
+        await self.control.interrupted.wait()
+        self._lanes.status.shut()
+        with anyio.move_on_after(self._parts.settings.grace_s):
+            async with anyio.create_task_group() as grace:
+                grace.start_soon(self._cut_grace_short, grace.cancel_scope)
+                await self._lanes.submit.wait_idle()
+                grace.cancel_scope.cancel()
+
+        lanes.cancel()
+
+    async def _cut_grace_short(self, grace: anyio.CancelScope) -> None:
+        await self.control.aborted.wait()
+        grace.cancel()
+
+    def _submit(self, ticket: Ticket) -> None:
+        self._lanes.submit.add(ticket, self._context.clock.now())
+
+    def _resubmit(self, ticket: Ticket) -> None:
+        if self.control.halted.is_set():
+            self._submitter.put_back(ticket)
+        else:
+            self._submit(ticket)
+
+    def _collect(self, ticket: Ticket) -> None:
+        if self._collector is None:
+            raise UsageError("the run holds results to download; give it its download folder")
+
+        self._collector.collect(ticket)
+
+    def _make_context(self) -> Context:
+        parts, counters = self._parts, self._parts.journal.counters()
+        settings = parts.settings
+        paid = counters.get("jobs_accepted", 0) + counters.get("in_doubt", 0)
+        failed = counters.get("failed", 0) + counters.get("exhausted", 0)
+        ended = failed + counters.get("succeeded", 0) + counters.get("in_doubt", 0)
+        return Context(
+            frozen=parts.frozen,
+            settings=settings,
+            provider=parts.provider,
+            transport=parts.transport,
+            recorder=self._recorder,
+            control=self.control,
+            slots=Slots(settings.in_flight),
+            jobs=JobBudget(settings.max_jobs, paid, counters.get("resubmitted_in_doubt", 0)),
+            failures=FailureLimit(settings.max_failures, ended, failed, self.control.halt),
+            clock=parts.clock,
+            rng=parts.rng,
+            log=parts.log,
+        )
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the batcher error inside *group*, or the first leaf: one cause, one message."""
+    leaves: list[BaseException] = []
+    pending: list[BaseException] = [group]
+    while pending:
+        error = pending.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            pending.extend(error.exceptions)
+        else:
+            leaves.append(error)
+
+    return next((leaf for leaf in leaves if isinstance(leaf, BatcherError)), leaves[0])

@@ -1,0 +1,120 @@
+"""From a run directory to a run that is ready to go: the one place that knows concrete adapters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+
+from batcher import __version__
+from batcher.adapters.http import HttpTransport
+from batcher.adapters.manifest import open_manifest
+from batcher.adapters.outcomes import OutcomeFiles
+from batcher.adapters.rundir import RunDirectory
+from batcher.adapters.sqlite import SqliteJournal
+from batcher.core.errors import UsageError
+from batcher.core.journal import Entry, Journal
+from batcher.core.log import Log
+from batcher.core.secret import Secret
+from batcher.core.settings import Frozen, Settings
+from batcher.engine.decide import finish_rewrites
+from batcher.engine.downloads import open_store
+from batcher.engine.rows import ProviderCheck
+from batcher.engine.run import Parts, Run
+from batcher.providers import Provider, provider_named
+
+ACCOUNT = "account"
+
+
+@contextmanager
+def open_books(directory: RunDirectory, provider: str) -> Iterator[tuple[Journal, OutcomeFiles]]:
+    """Open the journal and the outcome files of a run that this process owns, and mend them.
+
+    Raises `StorageError` if either is damaged in a way that no crash explains.
+    """
+    journal = SqliteJournal.open(directory.journal, must_exist=directory.was_begun)
+    try:
+        journal.claim(time.time())
+        outcomes = OutcomeFiles(directory.path)
+        try:
+            outcomes.recover(journal.outputs())
+            finish_rewrites(journal, outcomes, provider, time.time())
+            yield journal, outcomes
+        finally:
+            outcomes.close()
+    finally:
+        journal.close()
+
+
+@asynccontextmanager
+async def open_session(
+    directory: RunDirectory,
+    frozen: Frozen,
+    settings: Settings,
+    key: Secret,
+    *,
+    log: Log,
+    read_manifest: bool = True,
+) -> AsyncIterator[Run]:
+    """Compose the run of a directory that this process has locked.
+
+    With `read_manifest` false the run goes on from its journal alone: for a manifest that came by a
+    pipe and cannot be read twice.
+    """
+    provider = provider_named(frozen.provider, frozen.params)
+    entries = _entries(frozen, settings, provider) if read_manifest else None
+    with open_books(directory, frozen.provider) as (journal, outcomes):
+        _check_account(journal, key, frozen, settings)
+        async with AsyncExitStack() as stack:
+            facts = provider.facts
+            transport = await stack.enter_async_context(
+                HttpTransport(
+                    frozen.base_url,
+                    facts.auth_header,
+                    facts.auth_scheme,
+                    key,
+                    connections=settings.connections,
+                    user_agent=f"batcher/{__version__}",
+                    wall=time.time,
+                )
+            )
+            store = None
+            if frozen.download is not None:
+                store = await stack.enter_async_context(
+                    open_store(frozen, settings, directory.path)
+                )
+
+            yield Run(
+                Parts(
+                    frozen=frozen,
+                    settings=settings,
+                    provider=provider,
+                    transport=transport,
+                    journal=journal,
+                    outcomes=outcomes,
+                    entries=entries,
+                    log=log,
+                    store=store,
+                )
+            )
+
+
+def _entries(
+    frozen: Frozen, settings: Settings, provider: Provider
+) -> Callable[[], Iterator[Entry]]:
+    manifest = open_manifest(frozen.manifest)
+    return lambda: manifest.entries(ProviderCheck(provider), limit=settings.limit)
+
+
+def _check_account(journal: Journal, key: Secret, frozen: Frozen, settings: Settings) -> None:
+    """Refuse another account's key: its jobs would look lost under it."""
+    mark, known = key.fingerprint(frozen.base_url), journal.fact(ACCOUNT)
+    if known not in (None, mark) and not settings.new_key:
+        raise UsageError(
+            f"the API key in {key.source} is not the one this run began with; jobs of one account "
+            "cannot be read with the key of another. If it is a new key of the same account, "
+            "pass --new-key"
+        )
+
+    if known != mark:
+        journal.note({ACCOUNT: mark})

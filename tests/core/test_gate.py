@@ -1,0 +1,125 @@
+"""The gate of a lane: who may start, and when."""
+
+from random import Random
+
+import pytest
+
+from batcher.core.gate import FAILURES_MAX, WAIT_MAX_S, Gate
+
+
+@pytest.fixture
+def gate() -> Gate:
+    """Return an open gate."""
+    return Gate(Random(7))
+
+
+def fail_often(gate: Gate, now: float = 100.0) -> None:
+    """Fail just often enough to close the gate."""
+    for _ in range(FAILURES_MAX):
+        gate.started()
+        gate.failed(now)
+
+
+# HAPPY PATH
+
+
+def test_an_open_gate_lets_everybody_start(gate: Gate) -> None:
+    """Any number of requests may start while nothing went wrong."""
+    for _ in range(1000):
+        assert gate.wait_s(0.0) == 0
+        gate.started()
+
+
+def test_single_failures_do_not_close_it(gate: Gate) -> None:
+    """Failures that are not in a row are no outage."""
+    for _ in range(10 * FAILURES_MAX):
+        gate.started()
+        gate.failed(1.0)
+        gate.started()
+        gate.succeeded()
+
+    assert gate.wait_s(1.0) == 0
+    assert gate.outage_s(1.0) == 0
+
+
+# SAD PATH
+
+
+def test_a_throttle_holds_everybody_at_least_as_long_as_asked(gate: Gate) -> None:
+    """Nothing starts before Retry-After, and the jitter is only ever added."""
+    gate.throttled(100.0, 30.0)
+
+    assert 30.0 <= gate.wait_s(100.0) <= 33.0
+    assert gate.wait_s(129.9) > 0
+
+
+def test_a_shorter_wait_never_shortens_a_longer_one(gate: Gate) -> None:
+    """The latest deadline wins, whatever order the answers come in."""
+    gate.throttled(100.0, 60.0)
+    gate.throttled(101.0, 1.0)
+
+    assert gate.wait_s(101.0) >= 59.0
+
+
+@pytest.mark.parametrize("wait_s", [-5.0, 0.0, 1e12])
+def test_absurd_waits_are_clamped(gate: Gate, wait_s: float) -> None:
+    """A negative or enormous Retry-After neither opens the gate early nor shuts it for ever."""
+    gate.throttled(100.0, wait_s)
+
+    assert 0 <= gate.wait_s(100.0) <= WAIT_MAX_S * 1.1
+
+
+def test_after_a_closing_only_one_probe_is_out(gate: Gate) -> None:
+    """Re-entry is one request at a time until one is answered well."""
+    gate.throttled(100.0, 10.0)
+    later = 200.0
+
+    assert gate.wait_s(later) == 0
+    gate.started()
+    assert gate.wait_s(later) == float("inf")
+    gate.succeeded()
+    assert gate.wait_s(later) == 0
+    gate.started()
+    assert gate.wait_s(later) == 0
+
+
+def test_a_late_answer_from_before_the_closing_does_not_open_it(gate: Gate) -> None:
+    """Only the probe's own success opens the gate: an older answer proves nothing."""
+    gate.throttled(100.0, 10.0)
+    gate.succeeded()
+    gate.started()
+
+    assert gate.wait_s(200.0) == float("inf")
+
+
+def test_many_failures_in_a_row_close_it_to_probes(gate: Gate) -> None:
+    """An outage costs single probes with growing pauses, not a lane full of attempts."""
+    fail_often(gate)
+    pauses = []
+    now = 100.0
+    for _ in range(6):
+        pauses.append(gate.wait_s(now))
+        now += pauses[-1]
+        gate.started()
+        assert gate.wait_s(now) == float("inf")
+        gate.failed(now)
+
+    assert all(pause >= 1.0 for pause in pauses)
+    assert pauses[-1] > pauses[0]
+    assert pauses[-1] <= 60.0
+
+
+def test_the_length_of_an_outage_is_known(gate: Gate) -> None:
+    """It is counted from the first failure of the unbroken row."""
+    gate.failed(100.0)
+    gate.failed(160.0)
+
+    assert gate.outage_s(200.0) == 100.0
+
+
+def test_a_shut_gate_stays_shut(gate: Gate) -> None:
+    """After a halt nothing starts, whatever answers still come in."""
+    gate.shut = True
+    gate.succeeded()
+
+    assert gate.wait_s(1e9) == float("inf")

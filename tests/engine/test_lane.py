@@ -1,0 +1,178 @@
+"""A lane: what is due leaves its heap with a permit, through the gate, into a free worker."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from random import Random
+
+import anyio
+import pytest
+
+from batcher.core.gate import Gate
+from batcher.engine.lane import Lane
+
+pytestmark = pytest.mark.virtual
+
+
+class Free:
+    """A pace without a limit."""
+
+    async def permits(self, wanted: int) -> int:
+        """Grant everything."""
+        return wanted
+
+
+class OnePerSecond:
+    """A pace of one a second."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    async def permits(self, wanted: int) -> int:
+        """Grant one, a second after the last."""
+        await anyio.sleep(max(0.0, self._next - anyio.current_time()))
+        self._next = anyio.current_time() + 1.0
+        return 1
+
+
+class Worker:
+    """Work that takes a second and notes when it began, and how many were at it."""
+
+    def __init__(self, takes_s: float = 1.0) -> None:
+        self.began: list[tuple[str, float]] = []
+        self.busy = self.busiest = 0
+        self._takes_s = takes_s
+
+    async def __call__(self, item: str) -> None:
+        """Do one item."""
+        self.began.append((item, anyio.current_time()))
+        self.busy += 1
+        self.busiest = max(self.busiest, self.busy)
+        await anyio.sleep(self._takes_s)
+        self.busy -= 1
+
+
+def make_lane(workers: int = 4, pace: object = None, gate: Gate | None = None) -> Lane[str]:
+    """Return a lane that only its workers and what is given limit."""
+    return Lane(
+        "test",
+        workers=workers,
+        pace=pace or Free(),  # type: ignore[arg-type]  # two fakes with one shape
+        gate=gate or Gate(Random(1)),
+    )
+
+
+async def serve(lane: Lane[str], work: Worker, for_s: float) -> None:
+    """Run the lane for so many virtual seconds."""
+    with anyio.move_on_after(for_s):
+        await lane.run(work)
+
+
+async def test_items_start_when_they_are_due_and_in_order() -> None:
+    """An item never starts before its time, and the earliest goes first."""
+    lane, work = make_lane(), Worker()
+    begin = anyio.current_time()
+    lane.add("late", begin + 5.0)
+    lane.add("soon", begin + 2.0)
+    lane.add("now", begin)
+    await serve(lane, work, 10.0)
+
+    assert [item for item, _ in work.began] == ["now", "soon", "late"]
+    assert [round(at - begin, 3) for _, at in work.began] == [0.0, 2.0, 5.0]
+
+
+async def test_no_more_than_its_workers_run_at_once() -> None:
+    """The number of workers bounds the requests that are open."""
+    lane, work = make_lane(workers=3), Worker()
+    for number in range(20):
+        lane.add(str(number), 0.0)
+
+    await serve(lane, work, 30.0)
+
+    assert len(work.began) == 20
+    assert work.busiest == 3
+
+
+async def test_nothing_starts_without_a_permit() -> None:
+    """The pace bounds the starts, however many workers are free."""
+    lane, work = make_lane(workers=8, pace=OnePerSecond()), Worker(takes_s=0.1)
+    for number in range(10):
+        lane.add(str(number), 0.0)
+
+    await serve(lane, work, 30.0)
+
+    starts = [at for _, at in work.began]
+    assert len(starts) == 10
+    assert min(b - a for a, b in pairwise(starts)) >= 0.999
+
+
+async def test_a_closed_gate_holds_everything_and_then_lets_one_probe() -> None:
+    """While closed nothing starts; after that one at a time until one goes well."""
+    gate = Gate(Random(1))
+    lane = make_lane(gate=gate)
+    begin = anyio.current_time()
+    gate.close_until(begin + 10.0, "throttled")
+    began: list[float] = []
+
+    async def work(item: str) -> None:
+        began.append(anyio.current_time() - begin)
+        await anyio.sleep(1.0)
+        if len(began) == 3:
+            gate.succeeded()
+        elif len(began) < 3:
+            gate.idle()
+
+    for number in range(6):
+        lane.add(str(number), 0.0)
+
+    with anyio.move_on_after(30.0):
+        await lane.run(work)
+
+    assert [round(at) for at in began] == [10, 11, 12, 13, 13, 13]
+
+
+async def test_a_shut_lane_starts_nothing_but_lets_the_open_ones_end() -> None:
+    """Shutting is for good, cuts nothing short, and what waits can be taken out."""
+    lane, work = make_lane(workers=2), Worker()
+    for number in range(5):
+        lane.add(str(number), 0.0)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(lane.run, work)
+        await anyio.sleep(0.5)
+        lane.shut()
+        await lane.wait_idle()
+        group.cancel_scope.cancel()
+
+    assert len(work.began) == 2
+    assert work.busy == 0
+    assert lane.drain() == ["2", "3", "4"]
+
+
+async def test_items_added_while_it_runs_are_taken_up() -> None:
+    """An item that comes while everybody rests wakes a worker."""
+    lane, work = make_lane(), Worker()
+    begin = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        group.start_soon(lane.run, work)
+        await anyio.sleep(3.0)
+        lane.add("first", begin + 3.0)
+        await anyio.sleep(3.0)
+        lane.add("second", begin)
+        await anyio.sleep(3.0)
+        group.cancel_scope.cancel()
+
+    assert [(item, round(at - begin)) for item, at in work.began] == [("first", 3), ("second", 6)]
+
+
+async def test_who_is_held_for_long_is_told() -> None:
+    """The owner of a lane learns for how long the gate holds it, and decides."""
+    told: list[float] = []
+    gate = Gate(Random(1))
+    lane: Lane[str] = Lane("test", workers=1, pace=Free(), gate=gate, held=told.append)
+    gate.close_until(anyio.current_time() + 500.0, "throttled")
+    lane.add("waits", 0.0)
+    await serve(lane, Worker(), 1.0)
+
+    assert told
+    assert told[0] == pytest.approx(500.0, abs=0.01)

@@ -1,0 +1,205 @@
+"""The recorder: one writer, durable before anyone is answered, many tasks in one group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from batcher.core.errors import StorageError
+from batcher.core.journal import Accept, Event, Finish, Intend, Journal
+from batcher.core.lifecycle import Move, State
+from batcher.engine.record import DISK_FULL_RETRY_S, Recorder, inline
+from tests.support.logs import Events
+
+pytestmark = pytest.mark.virtual
+
+
+class FakeJournal:
+    """A journal that notes its calls and fails on demand. No transactions, no rules."""
+
+    def __init__(self, script: list[str]) -> None:
+        self.script = script
+        self.groups: list[list[Event]] = []
+        self.failures: list[StorageError] = []
+
+    def apply(
+        self,
+        events: Sequence[Event],
+        outputs: Mapping[str, int] | None = None,
+        counters: Mapping[str, int] | None = None,
+    ) -> list[bool]:
+        """Note a group."""
+        if self.failures:
+            raise self.failures.pop(0)
+
+        self.script.append(f"apply {len(events)} {dict(outputs or {})} {dict(counters or {})}")
+        self.groups.append(list(events))
+        return [not (isinstance(e, Accept) and e.job_id == "taken") for e in events]
+
+
+class FakeOutcomes:
+    """Outcome files that note what is appended."""
+
+    def __init__(self, script: list[str]) -> None:
+        self.script = script
+
+    def append(self, lines: Sequence[tuple[State, bytes]]) -> dict[str, int]:
+        """Note the lines."""
+        self.script.append(f"append {[line.decode() for _, line in lines]}")
+        return {"succeeded": 10 * len(lines)}
+
+    def take_back(self) -> None:
+        """Note that the last lines are cut off again."""
+        self.script.append("take back")
+
+
+class Bench:
+    """A recorder between two fakes."""
+
+    def __init__(self) -> None:
+        self.script: list[str] = []
+        self.journal = FakeJournal(self.script)
+        self.log = Events()
+        self.recorder = Recorder(
+            cast(Journal, self.journal),
+            FakeOutcomes(self.script),
+            self.log,
+            offload=inline,
+            linger_s=0.002,
+        )
+
+
+def intend(n: int) -> Intend:
+    """Return the intent of row *n*."""
+    return Intend(n, 0.0, 1)
+
+
+async def test_what_many_tasks_say_at_once_shares_one_transaction() -> None:
+    """A hundred intents cost one commit."""
+    bench = Bench()
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.recorder.run)
+        async with anyio.create_task_group() as tasks:
+            for n in range(100):
+                tasks.start_soon(bench.recorder.commit, intend(n))
+
+        bench.recorder.close()
+
+    assert [len(events) for events in bench.journal.groups] == [100]
+
+
+async def test_outcome_lines_are_synced_before_the_journal_knows_them() -> None:
+    """The order is lines, then moves with the files' new lengths: a crash between is harmless."""
+    bench = Bench()
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.recorder.run)
+        bench.recorder.count("status_reads", 3)
+        await bench.recorder.commit(Finish(1, 0.0, Move.SUCCEED, b"{}"))
+        bench.recorder.close()
+
+    assert bench.script == [
+        "append ['{}']",
+        "apply 1 {'succeeded': 10} {'status_reads': 3}",
+    ]
+
+
+async def test_one_row_moves_once_in_a_group() -> None:
+    """Two moves of one row go into two transactions, in order."""
+    bench = Bench()
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.recorder.run)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bench.recorder.commit, intend(1))
+            tasks.start_soon(bench.recorder.commit, Accept(1, 0.0, "job"))
+
+        bench.recorder.close()
+
+    assert [[type(e) for e in events] for events in bench.journal.groups] == [[Intend], [Accept]]
+
+
+async def test_a_taken_job_id_is_answered_to_who_asked() -> None:
+    """The one whose job id belongs to another row hears it, and nobody else."""
+    bench = Bench()
+    answers: dict[int, bool] = {}
+
+    async def accept(n: int, job_id: str) -> None:
+        answers[n] = await bench.recorder.commit(Accept(n, 0.0, job_id))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.recorder.run)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(accept, 1, "mine")
+            tasks.start_soon(accept, 2, "taken")
+
+        bench.recorder.close()
+
+    assert answers == {1: True, 2: False}
+
+
+async def test_a_cancelled_waiter_does_not_unsay_its_event() -> None:
+    """What was said is written, whoever still waits for it."""
+    bench = Bench()
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.recorder.run)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bench.recorder.commit, intend(1))
+            await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+
+        bench.recorder.close()
+
+    assert bench.journal.groups == [[intend(1)]]
+
+
+async def test_a_cancelled_run_still_writes_what_waits() -> None:
+    """A cancellation from outside does not cut the recorder off before it is closed."""
+    bench = Bench()
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.recorder.run)
+        await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await bench.recorder.commit(intend(1))
+            bench.recorder.close()
+
+    assert bench.journal.groups == [[intend(1)]]
+
+
+async def test_a_failed_disk_ends_the_run_and_answers_everybody() -> None:
+    """Nobody waits for ever on a journal that is gone, and nothing is acknowledged."""
+    bench = Bench()
+    bench.journal.failures = [StorageError("disk gone")]
+    with pytest.RaisesGroup(pytest.RaisesExc(StorageError, match="disk gone")):
+        async with anyio.create_task_group() as group:
+            group.start_soon(bench.recorder.run)
+            with pytest.raises(StorageError):
+                await bench.recorder.commit(intend(1))
+
+            with pytest.raises(StorageError):
+                await bench.recorder.commit(intend(2))
+
+    assert bench.journal.groups == []
+
+
+async def test_a_full_disk_is_waited_for() -> None:
+    """ENOSPC ends nothing: the same group is written once there is space again."""
+    bench = Bench()
+    full = StorageError("no space left")
+    full.disk_full = True
+    bench.journal.failures = [full, full]
+    begin = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.recorder.run)
+        assert await bench.recorder.commit(Finish(1, 0.0, Move.SUCCEED, b"{}"))
+        bench.recorder.close()
+
+    assert anyio.current_time() - begin >= 2 * DISK_FULL_RETRY_S
+    assert bench.script == ["append ['{}']", "take back"] * 2 + [
+        "append ['{}']",
+        "apply 1 {'succeeded': 10} {}",
+    ]
+    assert bench.log.names() == ["disk.full", "disk.full"]
