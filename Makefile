@@ -1,0 +1,43 @@
+# The verbs of this checkout. Each makes .venv ready first, which takes no time once it is.
+
+PY := .venv/bin/python
+SOAK_TIMEOUT_S ?= 3600
+unexport PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench soak clean bootstrap
+
+help:  ## list the verbs
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1  \2/p' Makefile
+
+demo: bootstrap  ## run 50 rows against the simulator and write a report: no key, no network
+	@$(PY) -m batcher demo $(ARGS)
+
+test: check  ## everything that CI checks: check, then pytest
+	@$(PY) -m pytest -q $(ARGS)
+
+check: bootstrap  ## ruff, its formatter and mypy; changes nothing
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+format: bootstrap  ## mend what ruff can mend, and format
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+bench: bootstrap  ## list the benchmarks and run those that know --quick
+	@for file in benchmarks/[a-z]*.py; do \
+	    [ -e "$$file" ] || { echo "no benchmarks here"; break; }; \
+	    echo "== $$file: $$(sed -n '1s/"""\(.*\)/\1/p' "$$file" | tr -d '"')"; \
+	    if grep -q -e --quick "$$file"; then $(PY) "$$file" --quick || exit 1; fi; \
+	done
+
+soak: bootstrap  ## the long proofs, and the property tests with many more examples
+	@BATCHER_SOAK=1 $(PY) -m pytest -m "soak or hypothesis" --timeout $(SOAK_TIMEOUT_S) $(ARGS)
+
+clean:  ## remove .venv and caches; runs/ stays, it is a record of what was paid for
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+bootstrap:
+	@scripts/bootstrap
