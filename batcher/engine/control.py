@@ -18,7 +18,7 @@ import anyio
 
 from batcher.core.errors import BatcherError
 from batcher.core.log import Log
-from batcher.core.model import Stop, iso
+from batcher.core.model import Stop, StopReason, iso
 
 
 class Control:
@@ -32,6 +32,14 @@ class Control:
         self.aborted = anyio.Event()
         self.on_halt: list[Callable[[], None]] = []
         self._log = log
+
+    @property
+    def recalls_submits(self) -> bool:
+        """Whether a submit that has not left yet is to stay here.
+
+        Not so when a limit is reached: the submit that reached it was within the limit.
+        """
+        return self.stop is not None and self.stop.reason is not StopReason.THROTTLED
 
     def halt(self, stop: Stop) -> None:
         """Submit nothing more; follow the jobs that exist, then end."""

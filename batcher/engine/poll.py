@@ -8,6 +8,7 @@ is exhausted with its job id kept, so that it can be looked at again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import orjson
 
@@ -187,7 +188,9 @@ class Poller:
             await self._wait(ticket, error)
             return
 
-        await context.finish(ticket, Move.FAIL, error=error)
+        message = f"the API does not know job {ticket.job_id} any more: {error.message}"
+        lost = replace(error, message=message, retriable=False)
+        await context.finish(ticket, Move.FAIL, error=lost)
 
     async def _failed(self, ticket: Ticket, verdict: JobFailed) -> None:
         """The job failed: run it again only if the API says so and gave the money back."""

@@ -62,7 +62,7 @@ class Submitter:
             await self._withdraw_unsent(ticket)
             raise
 
-        if context.control.halted.is_set():
+        if context.control.recalls_submits:
             await self._withdraw_unsent(ticket)
             return
 

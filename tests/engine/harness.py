@@ -83,14 +83,15 @@ class Night:
         """Run one process to its end; `during` is a task beside it that may brake the run."""
         with self._books() as (journal, outcomes):
             run = Run(self._parts(journal, outcomes, settings))
-            async with anyio.create_task_group() as group:
-                if during is not None:
-                    group.start_soon(during, run)
+            if during is None:
+                return await run.execute()
 
+            async with anyio.create_task_group() as group:
+                group.start_soon(during, run)
                 stop = await run.execute()
                 group.cancel_scope.cancel()
 
-        return stop
+            return stop
 
     async def doomed_process(self, death: Death, **settings: Any) -> bool:
         """Run a process that dies as *death* says; True if it came to its end before."""

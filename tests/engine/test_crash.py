@@ -34,9 +34,7 @@ def any_death(rng: Random) -> Death:
     if rng.random() < 0.3:
         return Death(at_s=rng.uniform(0.0, 12.0))
 
-    return Death(
-        at_write=rng.randint(1, 40), after=rng.random() < 0.5, torn=rng.random() < 0.5
-    )
+    return Death(at_write=rng.randint(1, 40), after=rng.random() < 0.5, torn=rng.random() < 0.5)
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -111,7 +109,7 @@ async def test_the_harness_can_see_a_double_payment(tmp_path: Path) -> None:
 
 def forget_intents(night: Night) -> None:
     """Do what a tool without intents would have done: know nothing of what it sent."""
-    with night._books() as (journal, _):  # noqa: SLF001
+    with night._books() as (journal, _):
         _forget(journal)
 
 
