@@ -17,6 +17,7 @@ from batcher.core.model import ErrorKind, RowError
 from batcher.core.record import outcome_record
 
 PAGE_ROWS = 500
+SUFFIX = ".jsonl"  # of an outcome file: each is named for its outcome
 NO_JOB = frozenset({ErrorKind.REJECTED, ErrorKind.NOT_FOUND})  # the job is over: polling is no use
 
 
@@ -84,7 +85,7 @@ def give_up(  # a decision names its rows, its record's provider, its why and wh
     if not rows:
         return 0
 
-    name = State.IN_DOUBT.value
+    name = _file(State.IN_DOUBT)
     leaving = {(held.ticket.row.id, held.ticket.row.line) for held in rows}
     journal.mark_rebuild([], [name])
     length = outcomes.rebuild(name, lambda record: _key(record) not in leaving)
@@ -98,8 +99,8 @@ def finish_rewrites(journal: Journal, outcomes: Rewritable, provider: str, at: f
     """Rewrite every file that a crash left marked, from itself and from the journal."""
     for name, length in journal.outputs().items():
         if length is None:
-            _rewrite(journal, outcomes, State(name))
-            _restore(journal, outcomes, State(name), provider, at)
+            _rewrite(journal, outcomes, State(name.removesuffix(SUFFIX)))
+            _restore(journal, outcomes, State(name.removesuffix(SUFFIX)), provider, at)
 
 
 def _second_try(held: Held) -> Move:
@@ -117,7 +118,7 @@ def _take_out(
     if not decisions:
         return True
 
-    answers = journal.mark_rebuild(decisions, [state.value])
+    answers = journal.mark_rebuild(decisions, [_file(state)])
     _rewrite(journal, outcomes, state)
     return all(answers)
 
@@ -129,7 +130,7 @@ def _rewrite(journal: Journal, outcomes: Rewritable, state: State) -> None:
         held = journal.find(str(record.get("id")))
         return held is not None and held.state is state
 
-    name = state.value
+    name = _file(state)
     journal.apply([], {name: outcomes.rebuild(name, is_current)})
 
 
@@ -143,7 +144,7 @@ def _restore(
         found.add(_key(record))
         return True
 
-    outcomes.rebuild(state.value, note_key)
+    outcomes.rebuild(_file(state), note_key)
     lines = [
         (state, outcome_record(held.ticket, state, provider=provider, at=at, error=held.error))
         for held in _all_held(journal, state)
@@ -151,6 +152,10 @@ def _restore(
     ]
     if lines:
         journal.apply([], outcomes.append(lines))
+
+
+def _file(state: State) -> str:
+    return f"{state}{SUFFIX}"
 
 
 def _key(record: Mapping[str, Any]) -> tuple[object, object]:

@@ -81,7 +81,7 @@ class Night:
         self, during: Callable[[Run], Any] | None = None, **settings: Any
     ) -> Stop | None:
         """Run one process to its end; `during` is a task beside it that may brake the run."""
-        with self._books() as (journal, outcomes):
+        with self.books() as (journal, outcomes):
             run = Run(self._parts(journal, outcomes, settings))
             if during is None:
                 return await run.execute()
@@ -95,10 +95,8 @@ class Night:
 
     async def doomed_process(self, death: Death, **settings: Any) -> bool:
         """Run a process that dies as *death* says; True if it came to its end before."""
-        with self._books() as (journal, outcomes):
-            run = Run(
-                self._parts(_Mortal(journal, death), _Mortal(outcomes, death, self), settings)
-            )
+        with self.books() as (journal, outcomes):
+            run = Run(self._parts(Mortal(journal, death), Mortal(outcomes, death, self), settings))
             try:
                 async with anyio.create_task_group() as group:
                     group.start_soon(death.wait)
@@ -110,7 +108,7 @@ class Night:
         return not death.came
 
     @contextmanager
-    def _books(self) -> Iterator[tuple[SqliteJournal, OutcomeFiles]]:
+    def books(self) -> Iterator[tuple[SqliteJournal, OutcomeFiles]]:
         journal = SqliteJournal.open(self.directory / "journal.db", durable=False)
         outcomes = OutcomeFiles(self.directory, sync=lambda fd: None)
         try:
@@ -232,7 +230,7 @@ class _Killed(Exception):
     """The process is dead."""
 
 
-class _Mortal:
+class Mortal:
     """A journal, or outcome files, of a process that may die."""
 
     def __init__(self, inner: Any, death: Death, night: Night | None = None) -> None:
@@ -250,7 +248,9 @@ class _Mortal:
 
         is_last = self._death.note_write()
         if is_last and not self._death.after:
-            self._tear(*args)
+            if method.__name__ == "append":
+                self._tear(*args)
+
             self._death.refuse()
 
         answer = method(*args, **kwargs)
@@ -266,7 +266,7 @@ class _Mortal:
                     file.write(line[: len(line) // 2])
 
 
-WRITES = frozenset({"admit", "append", "apply", "note", "take_back"})
+WRITES = frozenset({"admit", "append", "apply", "mark_rebuild", "note", "rebuild", "take_back"})
 
 
 def row(n: int) -> dict[str, object]:

@@ -109,7 +109,7 @@ async def test_the_harness_can_see_a_double_payment(tmp_path: Path) -> None:
 
 def forget_intents(night: Night) -> None:
     """Do what a tool without intents would have done: know nothing of what it sent."""
-    with night._books() as (journal, _):
+    with night.books() as (journal, _):
         _forget(journal)
 
 
