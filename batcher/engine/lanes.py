@@ -43,7 +43,9 @@ def open_lanes(context: Context, journal: Journal) -> Lanes:
     status_rate = _rate(settings.status_rate or published.status)
     submit_caps = DailyCaps(submit_rate, journal.submits_since(wall() - DAY_S), wall)
     status_caps = DailyCaps(status_rate, times_of(journal.fact(STATUS_READS)), wall)
-    submitters, checkers, fetchers = _share(settings.connections)
+    submitters, checkers, fetchers = _share(
+        settings.connections, downloads=context.frozen.download is not None
+    )
     return Lanes(
         submit=_lane("submit", submitters, submit_rate, submit_caps, context, context.control.halt),
         status=_lane(
@@ -56,11 +58,12 @@ def open_lanes(context: Context, journal: Journal) -> Lanes:
     )
 
 
-def _share(connections: int) -> tuple[int, int, int]:
+def _share(connections: int, *, downloads: bool) -> tuple[int, int, int]:
     """Share the connections out: half for submits (uploads take long), the rest for the others."""
     submitters = max(1, connections // 2)
-    fetchers = max(1, connections // 4)
-    return submitters, max(1, connections - submitters - fetchers), fetchers
+    fetchers = max(1, connections // 4) if downloads else 1
+    checkers = connections - submitters - (fetchers if downloads else 0)
+    return submitters, max(1, checkers), fetchers
 
 
 def _rate(text: str | None) -> Rate | None:

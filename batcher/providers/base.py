@@ -4,7 +4,9 @@ Rule: a dialect turns a row into a request and an answer into a verdict. It hold
 no clock and awaits nothing, so it is tested as a table over recorded payloads, and one conformance
 suite runs over all of them (`tests/providers/conformance.py`).
 
-The readers below are shared because they are about HTTP and JSON, not about any one API.
+What dialects share stands beside this file, because it is about HTTP and JSON and not about any one
+API: `reading` (bytes and headers to values), `answers` (status codes to verdicts), `parameters` and
+`uploads` (rows to requests).
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from batcher.core.verdict import StatusVerdict, SubmitVerdict
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the API publishes of its limits, as `--rate` writes them; None = it publishes nothing."""
+    """What the API publishes of its limits, as `--rate` writes them; None = nothing."""
 
     submit: str | None = None  # such as "5/m,100/d"
     status: str | None = None
@@ -53,7 +55,7 @@ class Problem:
     """
 
     field: str
-    message: str  # what is wrong and which values are allowed
+    message: str  # what is wrong and which values are allowed; the field stands before it
     warning: bool = False
 
 
@@ -72,6 +74,14 @@ class Provider(Protocol):
 
     def merged(self, values: Mapping[str, object]) -> dict[str, object]:
         """Return the run's parameters overlaid by a row's own values, the API's names only."""
+        ...
+
+    def typed(self, values: Mapping[str, object]) -> dict[str, object]:
+        """Return *values* with text turned into the parameter's type where it is unambiguous.
+
+        For CSV rows, whose cells are all text, before anything else sees them. Unknown columns and
+        cells that do not read as the type stay as they are.
+        """
         ...
 
     def problems(self, values: Mapping[str, object], file: LocalFile | None) -> list[Problem]:

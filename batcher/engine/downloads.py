@@ -1,0 +1,54 @@
+"""Result files on the local disk: the engine's `Store` over the downloader."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from batcher.adapters.download import DownloadFailed, Downloader, Expired
+from batcher.core.names import safe_stem
+from batcher.core.settings import Frozen, Settings
+from batcher.engine.collect import FetchFailed, Store
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@asynccontextmanager
+async def open_store(frozen: Frozen, settings: Settings, run: Path) -> AsyncIterator[Store]:
+    """Open the download folder of a run. Private addresses are allowed to a local API only."""
+    assert frozen.download is not None  # noqa: S101  # the caller asks only if there is a folder
+    folder = Path(frozen.download)
+    folder.mkdir(parents=True, exist_ok=True)
+    is_local = urlsplit(frozen.base_url).hostname in LOOPBACK
+    async with Downloader(
+        connections=settings.connections,
+        allow_private=settings.allow_private or is_local,
+        bytes_max=settings.download_bytes_max,
+        stall_s=settings.download_stall_s,
+    ) as downloader:
+        yield LocalStore(downloader, folder, run)
+
+
+class LocalStore:
+    """Files in one folder, named for their rows."""
+
+    def __init__(self, downloader: Downloader, folder: Path, run: Path) -> None:
+        self._downloader = downloader
+        self._folder = folder
+        self._run = run.resolve()
+
+    async def fetch(self, url: str, row_id: str, variant: str) -> str:
+        """Bring one file in durably and return its path, relative to the run if inside it."""
+        try:
+            fetched = await self._downloader.fetch(
+                url, self._folder, safe_stem(row_id, variant), None
+            )
+        except Expired as failure:
+            raise FetchFailed(str(failure), expired=True) from None
+        except DownloadFailed as failure:
+            raise FetchFailed(failure.reason, retriable=failure.retriable) from None
+
+        path = fetched.path.resolve()
+        return str(path.relative_to(self._run) if path.is_relative_to(self._run) else path)

@@ -1,0 +1,115 @@
+"""What Removit takes: its parameters, its files, and what can be wrong with a row.
+
+Source of every name, value and MIME type: https://removit.eu/en/docs/endpoints/upload. The checks
+between fields are the API's own 422 rules (https://removit.eu/en/docs/errors), met before sending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from batcher.core.model import LocalFile
+from batcher.providers.base import Problem
+from batcher.providers.parameters import OWN_COLUMNS, Kind, Parameter, faults, near_misses
+from batcher.providers.reading import text_of, url_of
+from batcher.providers.uploads import Upload
+
+PARAMETERS = (
+    Parameter(
+        "mode",
+        "what to make: background, clipping (the API's default) or params",
+        choices=("background", "clipping", "params"),
+    ),
+    Parameter(
+        "params",
+        "with mode=params: the name of a parameter set of the account, or an object",
+        kinds=(Kind.OBJECT, Kind.STRING),
+    ),
+    Parameter(
+        "delivery_mode",
+        "url (all outputs by name, the API's default) or final_url (one output)",
+        choices=("url", "final_url"),
+    ),
+    Parameter(
+        "output_format",
+        "png (the API's default), jpg, jpeg, psd, tiff or webp",
+        choices=("png", "jpg", "jpeg", "psd", "tiff", "webp"),
+    ),
+)
+COLUMNS = (*OWN_COLUMNS, *(parameter.name for parameter in PARAMETERS))
+
+UPLOAD = Upload(
+    field="file",
+    types={
+        ".png": "image/png",
+        ".jpg": "image/jpeg",
+        ".jpeg": "image/jpeg",
+        ".webp": "image/webp",
+        ".gif": "image/gif",
+        ".avif": "image/avif",
+        ".tif": "image/tiff",
+        ".tiff": "image/tiff",
+        ".psd": "image/vnd.adobe.photoshop",
+        ".svg": "image/svg+xml",
+    },
+)
+
+
+def row_problems(
+    values: Mapping[str, object], sent: Mapping[str, object], file: LocalFile | None
+) -> list[Problem]:
+    """Return everything that is wrong with a row: its own *values*, and what would be *sent*."""
+    found = _source_problems(values, sent.get("file_url"), file)
+    found += faults(PARAMETERS, sent)
+    found += _params_problems(sent)
+    return found + near_misses(COLUMNS, values)
+
+
+def _source_problems(
+    values: Mapping[str, object], url: object, file: LocalFile | None
+) -> list[Problem]:
+    """Return what is wrong with where the image comes from: one source, and a usable one."""
+    has_file = file is not None or values.get("file") not in (None, "")
+    if has_file and url is not None:
+        return [Problem("file_url", "given beside file; give one of the two")]
+
+    if url is not None:
+        rule = "must be an absolute http:// or https:// address that is publicly reachable"
+        return [] if _is_web_address(url) else [Problem("file_url", rule)]
+
+    if file is not None:
+        return UPLOAD.problems(file)
+
+    return [Problem("file", "cannot be found" if has_file else "give either file or file_url")]
+
+
+def _is_web_address(value: object) -> bool:
+    """Tell whether a value is an absolute http(s) URL with a host."""
+    url = url_of(value)
+    if url is None:
+        return False
+
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
+def _params_problems(sent: Mapping[str, object]) -> list[Problem]:
+    """Return what is wrong between `mode` and `params`."""
+    mode, params = sent.get("mode"), sent.get("params")
+    if mode == "params" and params in (None, {}):
+        text = "is required with mode=params: the name of a parameter set, or an object"
+        return [Problem("params", text)]
+
+    if params is None or mode == "params":
+        return []
+
+    if mode is None:
+        # Sent like this it would be paid for as a plain clipping, which nobody can have meant.
+        return [Problem("mode", "is missing beside params; set mode=params to use them")]
+
+    text = f"is used with mode=params only, and not sent with mode={text_of(mode)}"
+    return [Problem("params", text, warning=True)]
