@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from batcher.adapters.download import DownloadFailed, Downloader, Expired
+from batcher.adapters.download import Downloader, DownloadFailed, Expired
 from batcher.core.names import safe_stem
 from batcher.core.settings import Frozen, Settings
 from batcher.engine.collect import FetchFailed, Store
@@ -16,11 +16,10 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @asynccontextmanager
-async def open_store(frozen: Frozen, settings: Settings, run: Path) -> AsyncIterator[Store]:
+async def open_store(
+    folder: Path, frozen: Frozen, settings: Settings, run: Path
+) -> AsyncIterator[Store]:
     """Open the download folder of a run. Private addresses are allowed to a local API only."""
-    assert frozen.download is not None  # noqa: S101  # the caller asks only if there is a folder
-    folder = Path(frozen.download)
-    folder.mkdir(parents=True, exist_ok=True)
     is_local = urlsplit(frozen.base_url).hostname in LOOPBACK
     async with Downloader(
         connections=settings.connections,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 
 from batcher import __version__
 from batcher.adapters.http import HttpTransport
@@ -80,8 +81,9 @@ async def open_session(
             )
             store = None
             if frozen.download is not None:
+                folder = _make_folder(frozen.download)
                 store = await stack.enter_async_context(
-                    open_store(frozen, settings, directory.path)
+                    open_store(folder, frozen, settings, directory.path)
                 )
 
             yield Run(
@@ -104,6 +106,16 @@ def _entries(
 ) -> Callable[[], Iterator[Entry]]:
     manifest = open_manifest(frozen.manifest)
     return lambda: manifest.entries(ProviderCheck(provider), limit=settings.limit)
+
+
+def _make_folder(name: str) -> Path:
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"download folder {folder}: {error.strerror}") from error
+
+    return folder
 
 
 def _check_account(journal: Journal, key: Secret, frozen: Frozen, settings: Settings) -> None:
