@@ -8,7 +8,7 @@ double can hold, or a spelling that someone relies on, survives any number of ro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 import orjson
@@ -22,26 +22,28 @@ UNREADABLE = b"null"  # the body of a line that could not be read
 DEPTH_MAX = 100  # of a value that has to be cleaned
 
 
-def outcome_record(  # noqa: PLR0913 - one argument for each part of the record that can be absent
-    ticket: Ticket,
-    outcome: State,
-    *,
-    provider: str,
-    at: float,
-    result: Result | None = None,
-    error: RowError | None = None,
-    refund: Refund | None = None,
-    refund_raw: str | None = None,
-    cost: float | None = None,
-    raw: str | None = None,
+class Known(TypedDict, total=False):
+    """What is known of a row's end beyond its ticket; what is left out is null in the record."""
+
+    result: Result | None
+    error: RowError | None
+    refund: Refund | None
+    refund_raw: str | None  # the API's own word
+    cost: float | None  # if not the result's
+    raw: str | None  # the text of a line that could not be read
+
+
+def outcome_record(
+    ticket: Ticket, outcome: State, *, provider: str, at: float, **known: Unpack[Known]
 ) -> bytes:
     """Return the record of a row as one line of JSON, without the newline.
 
-    *at* is when the row came to its end, in epoch seconds. *raw* is the text of a line that could
-    not be read. Never raises on what an API or a manifest may say: text that is not Unicode and
-    numbers beyond 64 bits are written as near as JSON can.
+    *at* is when the row came to its end, in epoch seconds. Never raises on what an API or a
+    manifest may say: text that is not Unicode and numbers beyond 64 bits are written as near as
+    JSON can.
     """
-    row = ticket.row
+    row, result, error = ticket.row, known.get("result"), known.get("error")
+    cost = known.get("cost")
     if cost is None and result is not None:
         cost = result.cost
 
@@ -54,8 +56,8 @@ def outcome_record(  # noqa: PLR0913 - one argument for each part of the record 
         "job_id": ticket.job_id,
         "result": None if result is None else result.as_json(),
         "error": None if error is None else error.as_json(),
-        "refund": refund,
-        "refund_raw": refund_raw,
+        "refund": known.get("refund"),
+        "refund_raw": known.get("refund_raw"),
         "cost": cost,
         "attempts": {
             "submit": ticket.submits,
@@ -69,7 +71,7 @@ def outcome_record(  # noqa: PLR0913 - one argument for each part of the record 
 
     record["row"] = orjson.Fragment(row.body)
     if row.body == UNREADABLE:
-        record["raw"] = None if raw is None else raw[:RAW_CHARS_MAX]
+        record["raw"] = (known.get("raw") or "")[:RAW_CHARS_MAX]
 
     return _encoded(record)
 

@@ -104,7 +104,8 @@ async def open_session(
 def _entries(
     frozen: Frozen, settings: Settings, provider: Provider
 ) -> Callable[[], Iterator[Entry]]:
-    manifest = open_manifest(frozen.manifest)
+    skip = [] if frozen.download is None else [Path(frozen.download)]
+    manifest = open_manifest(frozen.manifest, skip=skip)
     return lambda: manifest.entries(ProviderCheck(provider), limit=settings.limit)
 
 

@@ -1,0 +1,63 @@
+"""Where an API key comes from: a private file or the environment, never an argument's value.
+
+Rule: no message here holds any part of a key, and no byte of one that could break a header passes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from batcher.core.errors import UsageError
+from batcher.core.secret import Secret
+
+KEY_BYTES_MAX = 4_096
+USABLE = re.compile(rb"[\x21-\x7e]+")  # printable ASCII without blanks: safe in any header
+
+
+def read_key(env_name: str, key_file: str | None, environ: Mapping[str, str]) -> Secret:
+    """Return the key in *key_file*, or else the one in the environment variable *env_name*.
+
+    Raises `UsageError` if there is none, if others can read the file, or if it is no key.
+    """
+    if key_file is not None:
+        return _checked(_read_private(key_file), key_file)
+
+    value = environ.get(env_name, "")
+    if not value.strip():
+        raise UsageError(f"no API key: set {env_name}, or name a file with --api-key-file")
+
+    return _checked(os.fsencode(value), env_name)
+
+
+def _read_private(name: str) -> bytes:
+    """Read a file that nobody else can; the check and the read are of the same open file."""
+    try:
+        with Path(name).open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise UsageError(f"{name}: others can read this API key; `chmod 600` it")
+
+            return file.read(KEY_BYTES_MAX + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no such name"
+        raise UsageError(f"API key file {name!r} cannot be read: {reason}") from error
+
+
+def _checked(raw: bytes, source: str) -> Secret:
+    if len(raw) > KEY_BYTES_MAX:
+        raise UsageError(f"{source}: an API key above {KEY_BYTES_MAX:,} bytes is none")
+
+    key = raw.rstrip(b"\r\n")
+    if not key:
+        raise UsageError(f"{source}: is empty; it should hold an API key")
+
+    if USABLE.fullmatch(key) is None:
+        raise UsageError(
+            f"{source}: the API key has blanks, line breaks or characters that no header can carry"
+        )
+
+    return Secret(key.decode("ascii"), source)

@@ -1,0 +1,199 @@
+"""The log of a run: one JSON object for each event, redacted, in `log.jsonl` and for `--json`.
+
+Rule: the only module that knows structlog. It configures nothing global, so that two logs in one
+process do not meet. No secret passes: not in a text, not in a nested value, not in a traceback. A
+log that cannot be written any more never stops a run; it says how much was lost, when it can.
+
+structlog takes a third of a second to import: import this module only where a run really starts.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+import orjson
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+from batcher.adapters.atomic import PRIVATE
+from batcher.adapters.logs_redaction import Redaction
+from batcher.core.errors import StorageError, UsageError
+from batcher.core.model import iso
+from batcher.core.secret import Secret
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+BUFFER_BYTES = 65_536
+
+
+def open_log(
+    path: Path | None,
+    *,
+    level: str = "info",
+    also: TextIO | None = None,
+    secrets: Sequence[Secret] = (),
+    clock: Callable[[], float] = time.time,
+) -> RunLog:
+    """Open the log: events from *level* on go to *path* and, line by line, to *also*.
+
+    Raises `UsageError` for an unknown level and `StorageError` if the file cannot be opened.
+    """
+    if level not in LEVELS:
+        raise UsageError(f"--log-level: {level!r} is none of {', '.join(LEVELS)}")
+
+    try:
+        file = None if path is None else _LogFile(path)
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}") from error
+
+    return RunLog(_Sink(file, also), LEVELS[level], Redaction(secrets), clock)
+
+
+class RunLog:
+    """Where events go (`core.log.Log`), to be flushed now and then and closed at the end."""
+
+    def __init__(
+        self, sink: _Sink, level: int, redaction: Redaction, clock: Callable[[], float]
+    ) -> None:
+        self._sink = sink
+        wrapped = structlog.wrap_logger(
+            sink,
+            processors=[
+                structlog.processors.format_exc_info,
+                _Renderer(redaction, clock),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(level),
+            context_class=dict,
+            cache_logger_on_first_use=True,
+        )
+        self.logger = cast("FilteringBoundLogger", wrapped.bind())
+
+    def debug(self, event: str, /, **values: object) -> None:
+        """Note a detail."""
+        self.logger.debug(event, **values)
+
+    def info(self, event: str, /, **values: object) -> None:
+        """Note something that went as it should."""
+        self.logger.info(event, **values)
+
+    def warning(self, event: str, /, **values: object) -> None:
+        """Note something that a person may want to know; it is on disk when this returns."""
+        self.logger.warning(event, **values)
+
+    def error(self, event: str, /, **values: object) -> None:
+        """Note something that a person must know; it is on disk when this returns."""
+        self.logger.error(event, **values)
+
+    def flush(self) -> None:
+        """Write out what is buffered."""
+        self._sink.flush()
+
+    def close(self) -> None:
+        """Write out what is buffered and close the file. Idempotent."""
+        self._sink.close()
+
+
+class _Renderer:
+    """The last processor: an event as one line of JSON, time, level and name first."""
+
+    def __init__(self, redaction: Redaction, clock: Callable[[], float]) -> None:
+        self._redaction = redaction
+        self._clock = clock
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> bytes:
+        line: dict[str, Any] = {"time": iso(self._clock()), "level": method}
+        line["event"] = self._redaction.value(event.pop("event", None))
+        for key, value in event.items():
+            line.setdefault(self._redaction.text(key), self._redaction.value(value))
+
+        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+class _Sink:
+    """What structlog calls, by the name of the level, with the finished line."""
+
+    def __init__(self, file: _LogFile | None, also: TextIO | None) -> None:
+        self._file = file
+        self._also = also
+
+    def info(self, line: bytes) -> None:
+        """Take a line that can wait."""
+        if self._file is not None:
+            self._file.write(line)
+
+        if self._also is not None:
+            self._print(self._also, line.decode())
+
+    debug = info
+
+    def warning(self, line: bytes) -> None:
+        """Take a line that cannot wait."""
+        self.info(line)
+        self.flush()
+
+    error = warning
+
+    def flush(self) -> None:
+        """Write out what is buffered."""
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the file; the other output belongs to somebody else."""
+        if self._file is not None:
+            self._file.close()
+
+    def _print(self, also: TextIO, text: str) -> None:
+        try:
+            also.write(text)
+            also.flush()
+        except (OSError, ValueError):  # the reader has gone, or the stream was closed
+            self._also = None
+
+
+class _LogFile:
+    """A file that only grows, written in blocks of whole lines."""
+
+    def __init__(self, path: Path) -> None:
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._fd = os.open(path, flags, PRIVATE)
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._lost = 0
+        end = os.fstat(self._fd).st_size
+        self._is_torn = end > 0 and os.pread(self._fd, 1, end - 1) != b"\n"
+
+    def write(self, line: bytes) -> None:
+        """Buffer a line."""
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size >= BUFFER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the buffered lines; what there is no room for is counted and dropped."""
+        if not self._lines or self._fd < 0:
+            return
+
+        block = b"".join(self._lines)
+        note = b'{"level":"error","event":"log.lost","lines":%d}\n' % self._lost
+        start = (b"\n" if self._is_torn else b"") + (note if self._lost else b"")
+        lines, self._lines, self._size = len(self._lines), [], 0
+        try:
+            written = os.write(self._fd, start + block)
+        except OSError:
+            self._lost += lines
+            return
+
+        self._is_torn = written < len(start + block)
+        self._lost = lines if self._is_torn else 0
+
+    def close(self) -> None:
+        """Write the rest and close. Idempotent."""
+        self.flush()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -1,0 +1,111 @@
+"""The other formats of a manifest: JSON lines, a plain list, a folder of images.
+
+Rule: a line that cannot be read is a `BadLine`, and reading goes on behind it. What the values mean
+is not known here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import orjson
+
+from batcher.adapters.manifest_lines import (
+    BLANK,
+    TOO_LONG,
+    BadLine,
+    Line,
+    Lines,
+    Opened,
+    bad_line,
+    is_cut,
+)
+
+IMAGE_NAME = re.compile(r"[^.].*\.(avif|bmp|gif|jfif|jpe?g|png|psd|svg|tiff?|webp)", re.I | re.S)
+RUN_FILE = "run.toml"  # what marks a folder as a run directory
+
+
+def json_lines(opened: Opened) -> Lines:
+    """Read one JSON object a line; `number` is the physical line."""
+    for number, raw in enumerate(opened, opened.number):
+        text = raw.strip(BLANK)
+        if is_cut(raw):
+            yield bad_line(number, TOO_LONG, raw, opened.stream)
+        elif text:
+            yield _json_line(number, text)
+
+
+def _json_line(number: int, text: bytes) -> Line | BadLine:
+    try:
+        values = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return bad_line(number, f"is not JSON: {error.msg} (character {error.colno})", text)
+
+    if not isinstance(values, dict):
+        return bad_line(number, "is JSON, but not an object", text)
+
+    # Between its tokens JSON may have carriage returns, which some readers take for the end of a
+    # line; inside a string they cannot stand.
+    return Line(number, values, text.replace(b"\r", b" ") if b"\r" in text else text)
+
+
+def text_lines(opened: Opened) -> Lines:
+    """Read one URL or path a line."""
+    for number, raw in enumerate(opened, opened.number):
+        text = raw.strip(BLANK)
+        if is_cut(raw):
+            yield bad_line(number, TOO_LONG, raw, opened.stream)
+        elif text:
+            yield _text_line(number, text)
+
+
+def _text_line(number: int, raw: bytes) -> Line | BadLine:
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return bad_line(number, "is not UTF-8", raw)
+
+    key = "file_url" if text.lower().startswith(("http://", "https://")) else "file"
+    return Line(number, {key: text})
+
+
+# --- A folder of images ----------------------------------------------------------------------
+
+
+def image_files(folder: str, skipped: frozenset[str]) -> Lines:
+    """Read a folder and the folders in it, in the order of their names; one image is one line.
+
+    Left out are hidden files, links to folders, run directories and the folders in *skipped* (real
+    paths): what a run fetched must not become the rows of its own next round.
+    """
+    root = folder.rstrip("/")
+    number = 0
+    for here, folders, files in os.walk(root or "/", onerror=_refuse):
+        folders[:] = sorted(name for name in folders if _is_open(Path(here, name), skipped))
+        for name in sorted(files):
+            if IMAGE_NAME.fullmatch(name):
+                number += 1
+                yield _image_line(number, f"{here}/{name}"[len(root) + 1 :])
+
+
+def _refuse(error: OSError) -> None:
+    raise error
+
+
+def _is_open(folder: Path, skipped: frozenset[str]) -> bool:
+    if folder.name.startswith(".") or str(folder.resolve()) in skipped:
+        return False
+
+    return not (folder / RUN_FILE).exists()
+
+
+def _image_line(number: int, name: str) -> Line | BadLine:
+    raw = os.fsencode(name)
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return bad_line(number, "is a file whose name is not UTF-8: rename it", raw)
+
+    return Line(number, {"file": name}, id=name)

@@ -1,0 +1,157 @@
+"""The run directory: who owns it, what the run in it is, and where its files are.
+
+Rule: only the process that holds the lock writes here. The lock belongs to the kernel (`flock`), so
+that it is gone with its owner, however that one died; what is written in `run.lock` is for people.
+
+There are two locks, because asking whether a lock is held means to take it for a moment, and that
+must not turn away a run which starts in this moment. Who wants to own the directory takes
+`run.lock` at once or not at all, and then waits for `.alive`; who only asks tries `.alive`, shared.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+
+from batcher.adapters.atomic import PRIVATE, sync_directory
+from batcher.core.errors import RunBusy, StorageError, UsageError
+from batcher.core.lifecycle import OUTCOMES
+from batcher.core.model import iso
+
+PRIVATE_FOLDER = 0o700
+HOLDER_BYTES_MAX = 4_096
+OUTCOME_NAMES = tuple(f"{outcome}.jsonl" for outcome in OUTCOMES)
+SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".json")
+
+
+class RunDirectory:
+    """One run's directory. Nothing is made or read before a method says so."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run_file = path / "run.toml"
+        self.journal = path / "journal.db"
+        self.summary = path / "summary.json"
+        self.report = path / "report.html"
+        self.log = path / "log.jsonl"
+        self.downloads = path / "downloads"
+        self._lock = path / "run.lock"
+        self._alive = path / ".alive"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is a run's directory at all."""
+        return self.run_file.exists()
+
+    @property
+    def was_begun(self) -> bool:
+        """Whether the run got as far as having a journal: outcome files are made after it.
+
+        Where this is true and there is no journal, it was lost, and starting anew would pay again.
+        """
+        return any((self.path / name).exists() for name in OUTCOME_NAMES)
+
+    def create(self) -> None:
+        """Make the directory, private, or find it as it is.
+
+        Raises `UsageError` if it cannot be made, or holds something that is not a run.
+        """
+        try:
+            if not self.is_run:
+                self.path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+                self._refuse_strangers()
+                self.path.chmod(PRIVATE_FOLDER)
+                sync_directory(self.path.parent)
+        except OSError as error:
+            raise UsageError(f"run directory {self.path}: {error.strerror}") from error
+
+    def _refuse_strangers(self) -> None:
+        """What a crash leaves before there is a `run.toml` is a lock and hidden files."""
+        names = (found.name for found in self.path.iterdir())
+        stranger = next((n for n in names if n != self._lock.name and not n.startswith(".")), None)
+        if stranger is not None:
+            raise UsageError(
+                f"run directory {self.path}: has {stranger!r} in it, but no run.toml;"
+                " name an empty or a new directory"
+            )
+
+    @contextmanager
+    def lock(self, at: float) -> Iterator[None]:
+        """Own the directory inside the block; *at* is now. Raises `RunBusy` if another does."""
+        with self._opened(self._lock) as lock, self._opened(self._alive) as alive:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunBusy(f"run directory {self.path}: in use by {_holder(lock)}") from None
+            except OSError as error:
+                raise StorageError(
+                    f"run directory {self.path}: its file system has no locks"
+                    f" ({error.strerror}); use a local disk"
+                ) from error
+
+            fcntl.flock(alive, fcntl.LOCK_EX)
+            _sign(lock, at)
+            yield
+
+    def is_owned(self) -> bool:
+        """Whether a living process owns the directory; asking does not disturb it."""
+        if not self._alive.exists():
+            return False
+
+        with self._opened(self._alive) as alive:
+            try:
+                fcntl.flock(alive, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+
+            return False
+
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[int]:
+        """Open a lock file; closing it gives up the lock."""
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+        except OSError as error:
+            raise UsageError(f"run directory {self.path}: {error.strerror}") from error
+
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+
+def default_run_directory(manifest: str, provider: str) -> Path:
+    """Return where a run goes that was not told: `runs/<manifest stem>-<provider>`."""
+    if manifest == "-":
+        return Path("runs", f"stdin-{provider}")
+
+    path = Path(manifest).absolute()
+    name = path.name
+    if not path.is_dir():
+        name = name.removesuffix(".gz")
+        name = next((name[: -len(s)] for s in SUFFIXES if name.lower().endswith(s)), name)
+
+    return Path("runs", f"{name or 'manifest'}-{provider}")
+
+
+def _sign(fd: int, at: float) -> None:
+    text = orjson.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": iso(at)})
+    try:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, text + b"\n", 0)
+    except OSError:  # a full disk must not keep anybody from going on: the lock itself is taken
+        return
+
+
+def _holder(fd: int) -> str:
+    try:
+        holder = orjson.loads(os.pread(fd, HOLDER_BYTES_MAX, 0))
+        return f"process {holder['pid']} on {holder['host']} since {holder['started']}"
+    except (OSError, ValueError, TypeError, KeyError):
+        return "another process"

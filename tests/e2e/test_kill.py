@@ -1,0 +1,83 @@
+"""`kill -9` at any moment, then the same command again.
+
+`BATCHER_KILLS=500` kills more often; `make soak` does.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from random import Random
+from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
+
+import pytest
+
+from tests.e2e.world import world
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
+
+KILLS = int(os.environ.get("BATCHER_KILLS", "24"))
+ROWS_PER_KILL = 100
+FAULTS = "duration=lognormal:0.6:0.6,latency=lognormal:0.01:1,drop_after=0.01,503=0.01,lag=0.1"
+
+
+def test_random_kills_cost_nothing(tmp_path: Path) -> None:
+    """Whenever it dies: one job a row, every paid job known, every row in one whole file."""
+    rng = Random(20261122)
+    rows = KILLS * ROWS_PER_KILL
+    with world(tmp_path, faults=FAULTS) as here:
+        here.write_urls(rows)
+        killed = 0
+        for _ in range(KILLS):
+            life_s = rng.uniform(0.3, 2.0)
+            killed += here.go_for(life_s, SIGKILL, "--rate", "120/s") == -SIGKILL
+
+        ended = here.go("--rate", "500/s")
+
+        assert killed >= min(KILLS, 20)
+        assert ended.returncode in (0, 3), ended.stderr
+        here.assert_the_promise(rows)
+
+
+@pytest.mark.parametrize(
+    ("sign", "code"), [(SIGINT, 130), (SIGTERM, 143), (SIGHUP, 143)], ids=["INT", "TERM", "HUP"]
+)
+def test_a_signal_ends_a_run_gracefully(sign: Signals, code: int, tmp_path: Path) -> None:
+    """Running submits are answered, files are whole, the exit code says so, a resume ends it."""
+    with world(tmp_path, faults="duration=1,latency=0.05") as here:
+        here.write_urls(300)
+        assert here.go_for(2.0, sign, "--rate", "60/s") == code
+        assert here.records("in_doubt") == []
+
+        ended = here.go("--rate", "500/s")
+
+        assert ended.returncode == 0, ended.stderr
+        here.assert_the_promise(300)
+
+
+def test_two_signals_end_it_now(tmp_path: Path) -> None:
+    """The second signal waits for nothing, and still loses nothing."""
+    with world(tmp_path, faults="latency=20,duration=1") as here:
+        here.write_urls(100)
+        process = here.start(*here.command("--rate", "60/s"))
+        assert process.stderr is not None
+        process.stderr.readline()
+        here_submits(here, 5)
+        process.send_signal(SIGINT)
+        assert "again to stop now" in process.stderr.readline()
+        process.send_signal(SIGINT)
+        process.communicate(timeout=60)
+
+        assert process.returncode == 130
+        here.change("plan", "duration=0.2")
+        assert here.go("--rate", "500/s").returncode == 3
+        here.assert_the_promise(100)
+        assert here.records("in_doubt")
+
+
+def here_submits(here: object, count: int) -> None:
+    """Wait until the API has seen so many submits."""
+    from tests.e2e.world import World, wait_until
+
+    assert isinstance(here, World)
+    wait_until(lambda: here.counts()["submits"] >= count, f"{count} submits")
