@@ -1,0 +1,1 @@
+"""Adapters: each does one kind of I/O, and decides nothing."""

@@ -155,7 +155,7 @@ class Attempt:
     generation: int
     intent_at: float
     answered_at: float | None
-    verdict: str | None  # the move that closed it: accept, withdraw, refuse, doubt, exhaust
+    verdict: str | None  # the move that closed it: accept, withdraw, refuse, …
     http_status: int | None
     request_id: str | None
     message: str | None
@@ -215,7 +215,17 @@ class Journal(Protocol):
         ...
 
     def unseen(self, after: int, limit: int) -> list[Ticket]:
-        """Return pending rows that `admit` has not met in this epoch, by number."""
+        """Return pending rows that `admit` has not met in this epoch, by number, from *after* on.
+
+        Only rows that may be submitted: the rest are `unusable`.
+        """
+        ...
+
+    def unusable(self, after: int, limit: int) -> list[Ticket]:
+        """Return pending rows that `admit` has not met in this epoch and that can only be rejected.
+
+        A crash came before they were. `last_error` says why; None: an earlier row has the same id.
+        """
         ...
 
     def held(self, state: State, after: int, limit: int) -> list[Held]:

@@ -63,4 +63,4 @@ RAW_CHARS_MAX = 2_000  # of an unreadable line, kept in its record
 ID_CHARS_MAX = 512
 JOB_ID_CHARS_MAX = 512
 STATUS_BYTES_MAX = 1_048_576  # an API's answer: ids and URLs; 1 MiB is a hundred times more
-ADMIT_ROWS = 500  # rows that are read, checked and admitted at a time
+ADMIT_ROWS = 1_000  # rows that are read, checked and admitted at a time

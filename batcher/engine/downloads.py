@@ -5,25 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from batcher.adapters.download import Downloader, DownloadFailed, Expired
 from batcher.core.names import safe_stem
-from batcher.core.settings import Frozen, Settings
+from batcher.core.settings import Settings
 from batcher.engine.collect import FetchFailed, Store
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @asynccontextmanager
-async def open_store(
-    folder: Path, frozen: Frozen, settings: Settings, run: Path
-) -> AsyncIterator[Store]:
-    """Open the download folder of a run. Private addresses are allowed to a local API only."""
-    is_local = urlsplit(frozen.base_url).hostname in LOOPBACK
+async def open_store(folder: Path, settings: Settings, run: Path) -> AsyncIterator[Store]:
+    """Open the download folder of a run."""
     async with Downloader(
         connections=settings.connections,
-        allow_private=settings.allow_private or is_local,
+        allow_private=settings.allow_private,
         bytes_max=settings.download_bytes_max,
         stall_s=settings.download_stall_s,
     ) as downloader:

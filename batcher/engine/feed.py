@@ -78,6 +78,10 @@ class Feed:
     async def read_journal(self) -> None:
         """Submit the pending rows that the journal knows: for a manifest that came by a pipe."""
         context = self._context
+        while page := await context.recorder.ask(lambda j: j.unusable(0, PAGE_ROWS)):
+            for ticket in page:
+                await self._reject(ticket, ticket.last_error or _repeated(ticket), None)
+
         after = 0
         while page := await context.recorder.ask(lambda j: j.unseen(after, PAGE_ROWS)):  # noqa: B023
             for ticket in page:
@@ -94,10 +98,8 @@ class Feed:
             case Standing.FRESH:
                 await self._feed(entry, admission.ticket)
             case Standing.REPEATED:
-                message = f"line {entry.line}: another row before it has the id {entry.id!r}"
-                await self._reject(
-                    admission.ticket, RowError(ErrorKind.INVALID_ROW, message), entry.raw
-                )
+                assert admission.ticket is not None  # noqa: S101  # a repeated one has its ticket
+                await self._reject(admission.ticket, _repeated(admission.ticket), entry.raw)
             case Standing.CHANGED:
                 raise UsageError(
                     f"{context.frozen.manifest}, line {entry.line}: row {entry.id!r} has changed "
@@ -139,3 +141,8 @@ class Feed:
                 examples=[ticket.row.id for ticket in gone],
                 message="pending rows are no longer in the manifest: they are not sent",
             )
+
+
+def _repeated(ticket: Ticket) -> RowError:
+    message = f"line {ticket.row.line}: another row before it has the id {ticket.row.id!r}"
+    return RowError(ErrorKind.INVALID_ROW, message)

@@ -41,7 +41,8 @@ def open_lanes(context: Context, journal: Journal) -> Lanes:
     cautious = context.provider.facts.cautious_rate
     submit_rate = parse_rate(settings.rate or published.submit or cautious)
     status_rate = _rate(settings.status_rate or published.status)
-    submit_caps = DailyCaps(submit_rate, journal.submits_since(wall() - DAY_S), wall)
+    submitted = journal.submits_since(wall() - DAY_S) if submit_rate.day_caps else []
+    submit_caps = DailyCaps(submit_rate, submitted, wall)
     status_caps = DailyCaps(status_rate, times_of(journal.fact(STATUS_READS)), wall)
     submitters, checkers, fetchers = _share(
         settings.connections, downloads=context.frozen.download is not None

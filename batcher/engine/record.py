@@ -210,8 +210,12 @@ class Recorder:
         lengths = self._outcomes.append(lines) if lines else {}
         try:
             return self._journal.apply(events, lengths, counters)
-        except StorageError:
-            self._outcomes.take_back()
+        except StorageError as error:
+            # After any other failure nobody knows whether the commit is on the disk, and the files
+            # may be another process's by now: the next start reads the journal and cuts them back.
+            if error.disk_full:
+                self._outcomes.take_back()
+
             raise
 
     async def _flush_counters(self) -> None:

@@ -83,7 +83,7 @@ async def open_session(
             if frozen.download is not None:
                 folder = _make_folder(frozen.download)
                 store = await stack.enter_async_context(
-                    open_store(folder, frozen, settings, directory.path)
+                    open_store(folder, settings, directory.path)
                 )
 
             yield Run(

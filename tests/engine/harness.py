@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -78,11 +78,16 @@ class Night:
         self.write_rows([row(n) for n in range(count)])
 
     async def process(
-        self, during: Callable[[Run], Any] | None = None, **settings: Any
+        self,
+        during: Callable[[Run], Any] | None = None,
+        *,
+        read_manifest: bool = True,
+        **settings: Any,
     ) -> Stop | None:
         """Run one process to its end; `during` is a task beside it that may brake the run."""
         with self.books() as (journal, outcomes):
-            run = Run(self._parts(journal, outcomes, settings))
+            parts = self._parts(journal, outcomes, settings)
+            run = Run(parts if read_manifest else replace(parts, entries=None))
             if during is None:
                 return await run.execute()
 

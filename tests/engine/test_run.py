@@ -10,7 +10,7 @@ import pytest
 from batcher.core.errors import UsageError
 from batcher.core.model import Stop, StopReason
 from batcher.engine.run import Run
-from tests.engine.harness import Night, row
+from tests.engine.harness import Death, Night, row
 
 pytestmark = pytest.mark.virtual
 
@@ -395,6 +395,21 @@ async def test_a_vanished_row_is_told_and_not_sent(tmp_path: Path) -> None:
     assert night.counts() == {"succeeded": 4}
     assert night.counters()["pending"] == 1
     assert "rows.vanished" in night.log.names("warning")
+
+
+async def test_a_manifest_that_came_by_a_pipe_is_resumed_from_the_journal(tmp_path: Path) -> None:
+    """What was read before a crash gets its outcome without the manifest, bad lines too."""
+    night = Night(tmp_path, faults="credits=3")
+    bad = [{"id": "sku-0", "file_url": "https://x.example/9"}, {"id": "no"}]
+    night.write_rows([row(0), *bad, *(row(n) for n in range(1, 9))])
+    await night.doomed_process(Death(at_write=5, after=True))
+    night.simulation.top_up(100)
+    await night.process(read_manifest=False)
+
+    assert night.counters()["pending"] == 0
+    assert night.counters()["rows"] == 11
+    assert len(night.records("failed")) == 2
+    night.assert_no_row_paid_twice()
 
 
 # THE OTHER POLICY

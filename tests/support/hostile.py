@@ -14,6 +14,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 PATIENCE_S = 10.0  # no thread of a test outlives this
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
@@ -176,3 +177,23 @@ def closed_port() -> int:
         port: int = listener.getsockname()[1]
 
     return port
+
+
+def has_ipv6_loopback() -> bool:
+    """Return whether this machine has ::1; some containers do not."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+
+    return True
+
+
+def open_files(folder: Path) -> list[str]:
+    """Return the files of a folder that this process has open."""
+    targets = []
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile, by another thread
+            targets.append(str(link.readlink()))
+
+    return [target for target in targets if target.startswith(str(folder))]

@@ -1,0 +1,53 @@
+"""What a failed request means: `NotSent` or `Lost`, with a reason of our own words.
+
+Rule: only a failure to connect proves that nothing left; all else, and all that is not known, is
+`Lost`. aiohttp's own texts are not used, because they contain URLs.
+"""
+
+from __future__ import annotations
+
+import aiohttp
+
+from batcher.core.errors import Lost, NotSent, TransportError
+
+# The first line that fits counts.
+_NOT_SENT: tuple[tuple[type[Exception], str], ...] = (
+    (aiohttp.ClientConnectorCertificateError, "the TLS certificate of {host} is refused: {detail}"),
+    (aiohttp.ClientConnectorSSLError, "no TLS connection to {host}: {detail}"),
+    (aiohttp.ClientConnectorDNSError, "the name of {host} cannot be resolved"),
+    (aiohttp.ClientConnectorError, "no connection to {host}: {detail}"),
+    (aiohttp.ConnectionTimeoutError, "no connection to {host} in time"),
+    (aiohttp.InvalidURL, "{host} cannot be called"),
+)
+_LOST: tuple[tuple[type[Exception], str], ...] = (
+    (TimeoutError, "no whole answer from {host} in {timeout_s:g} s"),
+    (aiohttp.ServerDisconnectedError, "{host} closed the connection without an answer"),
+    (aiohttp.ClientResponseError, "what {host} answered is not HTTP: {detail}"),
+    (aiohttp.ClientPayloadError, "the answer of {host} was cut short, or cannot be unpacked"),
+    (OSError, "the connection to {host} broke: {detail}"),
+    (Exception, "the connection to {host} failed: {detail}"),
+)
+
+
+def failure_of(error: Exception, host: str, timeout_s: float) -> TransportError:
+    """Return what *error* means for a request to *host* (a name, and a port if unusual)."""
+    values = {"host": host, "timeout_s": timeout_s, "detail": _detail(error)}
+    for kind, text in _NOT_SENT:
+        if isinstance(error, kind):
+            return NotSent(text.format(**values))
+
+    return Lost(next(text for kind, text in _LOST if isinstance(error, kind)).format(**values))
+
+
+def _detail(error: Exception) -> str:
+    """Return the part of an error that says why, in one clean short line."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        error = error.certificate_error
+
+    why = next(
+        filter(
+            None, (getattr(error, name, None) for name in ("verify_message", "strerror", "message"))
+        ),
+        type(error).__name__,
+    )
+    return "".join(char if " " <= char <= "~" else " " for char in str(why))[:120].strip()

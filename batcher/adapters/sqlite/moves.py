@@ -1,0 +1,242 @@
+"""How events change rows, the money ledger and the counters.
+
+Rule: decide first, then write. All rows of a batch are read once, every event is judged by
+`core.lifecycle.move`, and only when no event is illegal does the first statement run. Each
+statement must change exactly one row for each event, or the whole transaction is given up.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+import orjson
+
+from batcher.adapters.sqlite import statements as sql
+from batcher.adapters.sqlite.reading import encoded_error
+from batcher.core.errors import IllegalMove, StorageError
+from batcher.core.journal import (
+    Accept,
+    Collect,
+    Decide,
+    Event,
+    Finish,
+    Intend,
+    Rerun,
+    Withdraw,
+)
+from batcher.core.lifecycle import Move, State, move
+from batcher.core.model import ErrorKind, Refund, RowError
+
+
+@dataclass(frozen=True, slots=True)
+class _Stand:
+    """What a row is before its event."""
+
+    n: int
+    state: State
+    generation: int
+    job_id: str | None
+    has_result: bool
+
+
+class Batch:
+    """Events, judged together and written together."""
+
+    def __init__(self, db: sqlite3.Connection, epoch: int, events: Sequence[Event]) -> None:
+        numbers = {event.n for event in events}
+        if len(numbers) != len(events):
+            raise ValueError("two events for one row in one call")
+
+        self.counts: Counter[str] = Counter()
+        self._db = db
+        self._epoch = epoch
+        self._writes: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        self._stands = {
+            n: _Stand(n, State(state), generation, job_id, bool(has_result))
+            for n, state, generation, job_id, has_result in db.execute(
+                sql.STAND, (orjson.dumps(list(numbers)).decode(),)
+            )
+        }
+        self._owners = self._read_owners(events)
+        self.answers = [self._judge(event) for event in events]
+
+    def write(self) -> None:
+        """Run the statements that the events came to."""
+        for statement, parameters in self._writes.items():
+            changed = self._db.executemany(statement, parameters).rowcount
+            if changed != len(parameters):
+                raise StorageError(
+                    f"the journal changed {changed} rows instead of {len(parameters)}: "
+                    f"{' '.join(statement.split())}"
+                )
+
+    def _read_owners(self, events: Sequence[Event]) -> dict[str, int]:
+        """Return which rows the job ids of *events* belong or belonged to."""
+        ids = [e.job_id for e in events if isinstance(e, Accept | Decide) and e.job_id is not None]
+        if not ids:
+            return {}
+
+        return dict(self._db.execute(sql.JOB_OWNERS, (orjson.dumps(ids).decode(),)).fetchall())
+
+    def _judge(self, event: Event) -> bool:
+        """Gather what *event* changes; False if its job id belongs to another row."""
+        stand = self._stands.get(event.n)
+        if stand is None:
+            raise IllegalMove(f"unknown (row {event.n})", event.move)
+
+        try:
+            target = move(stand.state, event.move)
+        except IllegalMove:
+            raise IllegalMove(f"{stand.state} (row {event.n})", event.move) from None
+
+        if isinstance(event, Accept | Decide) and not self._may_have(event.job_id, event.n):
+            return False
+
+        self._gather(event, stand, target)
+        self.counts[stand.state] -= 1
+        self.counts[target] += 1
+        return True
+
+    def _may_have(self, job_id: str | None, n: int) -> bool:
+        """Return whether row *n* may call this job its own; from then on it does."""
+        return job_id is None or self._owners.setdefault(job_id, n) == n
+
+    def _gather(self, event: Event, stand: _Stand, target: State) -> None:
+        """Note the statements of one event."""
+        match event:
+            case Intend():
+                self._intend(event, stand)
+            case Accept():
+                self._accept(event, stand)
+            case Withdraw():
+                self._withdraw(event, stand)
+            case Collect():
+                self._move(sql.COLLECT, stand, event.result, event.at)
+            case Rerun():
+                self._free(stand, error=event.error)
+                self._refund(event.refund, stand)
+            case Finish():
+                self._finish(event, stand, target)
+            case Decide():
+                self._decide(event, stand)
+            case _:
+                assert_never(event)
+
+    def _move(self, statement: str, stand: _Stand, *values: object) -> None:
+        """Note an update of the row, bound to the state that it was judged in."""
+        self._writes[statement].append((*values, stand.n, stand.state.value))
+
+    def _ledger(self, statement: str, stand: _Stand, *values: object) -> None:
+        """Note an update of the row's last attempt."""
+        self._writes[statement].append((*values, stand.n, stand.generation))
+
+    def _intend(self, event: Intend, stand: _Stand) -> None:
+        """Open an attempt."""
+        if event.generation != stand.generation + 1:
+            raise IllegalMove(
+                f"{stand.state} (row {event.n}, generation {stand.generation})",
+                f"{event.move} as generation {event.generation}",
+            )
+
+        self._move(sql.INTEND, stand, event.generation)
+        self._writes[sql.OPEN_ATTEMPT].append((event.n, event.generation, self._epoch, event.at))
+        self.counts["submits"] += 1
+
+    def _accept(self, event: Accept, stand: _Stand) -> None:
+        """Close the attempt with its job."""
+        self._move(sql.ACCEPT, stand, event.job_id, event.at)
+        self._ledger(
+            sql.CLOSE_ATTEMPT,
+            stand,
+            *(event.at, event.move.value, event.job_id, None, event.request_id, None, None, None),
+        )
+        self.counts["jobs_accepted"] += 1
+
+    def _withdraw(self, event: Withdraw, stand: _Stand) -> None:
+        """Close the attempt: it made no job."""
+        self._move(sql.WITHDRAW, stand, int(event.spent), encoded_error(event.error))
+        self._close(event.at, event.move, event.error, stand, resubmission=event.resubmission)
+
+    def _finish(self, event: Finish, stand: _Stand, target: State) -> None:
+        """Write an outcome."""
+        error = encoded_error(event.error)
+        if target is State.EXHAUSTED:
+            self._move(sql.EXHAUST, stand, error, event.result)
+        else:
+            self._move(sql.FINISH, stand, target.value, error)
+
+        if stand.state is State.INTENT:
+            self._close(event.at, event.move, event.error, stand)
+
+        if event.move is Move.GIVE_UP:
+            self._note(event, "" if event.error is None else event.error.message)
+
+        self._refund(event.refund, stand)
+
+    def _decide(self, event: Decide, stand: _Stand) -> None:
+        """Do what a person decided, and note that they did."""
+        match event.move:
+            case Move.RETRY | Move.RESUBMIT:
+                self._free(stand, fresh=event.move is Move.RETRY)
+                if stand.state is State.INTENT:
+                    error = RowError(ErrorKind.UNKNOWN_OUTCOME, event.note)
+                    self._close(event.at, event.move, error, stand)
+            case Move.REPOLL if stand.job_id is not None:
+                self._move(sql.REPOLL, stand, event.at)
+            case Move.REFETCH if stand.job_id is not None and stand.has_result:
+                self._move(sql.REFETCH, stand)
+            case Move.ADOPT if event.job_id is not None:
+                self._move(sql.ACCEPT, stand, event.job_id, event.at)
+                self._ledger(sql.ADOPT_JOB, stand, event.job_id)
+                self.counts["jobs_accepted"] += 1
+            case Move.GIVE_UP:
+                self._move(sql.GIVE_UP, stand)
+            case _:  # nothing there to be polled, fetched or adopted
+                raise IllegalMove(f"{stand.state} (row {event.n}, no job or result)", event.move)
+
+        self._note(event, event.note, event.job_id)
+
+    def _note(self, event: Decide | Finish, note: str, job_id: str | None = None) -> None:
+        """Note what a person decided, and why."""
+        self._writes[sql.ADD_DECISION].append(
+            (event.n, self._epoch, event.at, event.move.value, job_id, note)
+        )
+
+    def _free(self, stand: _Stand, *, fresh: bool = False, error: RowError | None = None) -> None:
+        """Let the row be submitted again; a job that it had is given up."""
+        self._move(sql.FREE, stand, int(fresh), encoded_error(error))
+        if stand.job_id is not None:
+            self._ledger(sql.GIVE_UP_JOB, stand)
+
+    def _close(
+        self,
+        at: float,
+        verdict: Move,
+        error: RowError | None,
+        stand: _Stand,
+        *,
+        resubmission: bool = False,
+    ) -> None:
+        """Close the open attempt without a job."""
+        told: tuple[object, ...] = (None, None, None, None)
+        if error is not None:
+            told = (error.http_status, error.request_id, error.kind.value, error.message)
+
+        marked = 1 if resubmission else None
+        self._ledger(sql.CLOSE_ATTEMPT, stand, at, verdict.value, None, *told, marked)
+
+    def _refund(self, refund: Refund | None, stand: _Stand) -> None:
+        """Note what the API says of the job's money; the last word about a job counts."""
+        if refund is None:
+            return
+
+        before = self._db.execute(sql.REFUND_OF, (stand.n, stand.generation)).fetchone()
+        if before is not None and before[0] is not None:
+            self.counts[f"refund_{before[0]}"] -= 1
+
+        self._ledger(sql.SET_REFUND, stand, refund.value)
+        self.counts[f"refund_{refund}"] += 1

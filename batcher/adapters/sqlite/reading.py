@@ -1,0 +1,119 @@
+"""What the journal says: rows to be followed, held rows with their evidence, sums.
+
+Rule: nothing here writes, so that the same questions serve the run that owns the journal and a
+`batcher status` beside it. It does not open files and knows no transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import orjson
+
+from batcher.adapters.sqlite import statements as sql
+from batcher.core.journal import Attempt, Held
+from batcher.core.lifecycle import State
+from batcher.core.model import ErrorKind, Refund, Result, Row, RowError, Ticket
+
+# Kept by the journal itself, in the transaction that changes what they count.
+OWN_COUNTERS = (
+    *(str(state) for state in State),
+    "rows",
+    "jobs_accepted",
+    "submits",
+    *(f"refund_{refund}" for refund in Refund),
+)
+
+
+def epoch(db: sqlite3.Connection) -> int:
+    """Return the epoch of the run's present owner; 0 = never claimed."""
+    (number,) = db.execute(sql.EPOCH).fetchone()
+    return int(number)
+
+
+def ticket(db: sqlite3.Connection, n: int) -> Ticket:
+    """Return one row as a ticket."""
+    return _ticket(db.execute(sql.TICKET, (n,)).fetchone())
+
+
+def tickets(db: sqlite3.Connection, statement: str, *parameters: int) -> list[Ticket]:
+    """Return the rows that one of the ticket statements selects."""
+    return [_ticket(values) for values in db.execute(statement, parameters)]
+
+
+def held(db: sqlite3.Connection, state: State, after: int, limit: int) -> list[Held]:
+    """Return rows in *state* with their attempts, by number."""
+    return [_held(db, v) for v in db.execute(sql.HELD, (state.value, after, limit)).fetchall()]
+
+
+def find(db: sqlite3.Connection, row_id: str) -> Held | None:
+    """Return the row with this id; of repeated ids the one that counts."""
+    values = db.execute(sql.FOUND, (row_id,)).fetchone()
+    return None if values is None else _held(db, values)
+
+
+def counters(db: sqlite3.Connection) -> dict[str, int]:
+    """Return every counter; the journal's own are always among them."""
+    return dict.fromkeys(OWN_COUNTERS, 0) | dict(db.execute(sql.COUNTERS).fetchall())
+
+
+def outputs(db: sqlite3.Connection) -> dict[str, int | None]:
+    """Return each outcome file's committed length; None = it must be rebuilt."""
+    return dict(db.execute(sql.OUTPUTS).fetchall())
+
+
+def submits_since(db: sqlite3.Connection, at: float) -> list[float]:
+    """Return the intent times from *at* on, ascending. Reads the whole ledger: once per start."""
+    return [intent_at for (intent_at,) in db.execute(sql.SUBMITS_SINCE, (at,))]
+
+
+def fact(db: sqlite3.Connection, key: str) -> str | None:
+    """Return a fact about the run, or None."""
+    found = db.execute(sql.FACT, (key,)).fetchone()
+    return None if found is None else str(found[0])
+
+
+def encoded_error(error: RowError | None) -> str | None:
+    """Return an error as the text that the row's `error` column holds."""
+    return None if error is None else orjson.dumps(error.as_json()).decode()
+
+
+def _decoded_error(text: str | None) -> RowError | None:
+    """Undo `encoded_error`."""
+    if text is None:
+        return None
+
+    value = orjson.loads(text)
+    return RowError(**value | {"kind": ErrorKind(value["kind"])})
+
+
+def _held(db: sqlite3.Connection, values: tuple[Any, ...]) -> Held:
+    """Build a held row from a ticket's columns and its part of the ledger."""
+    row = _ticket(values)
+    attempts = (Attempt(*columns) for columns in db.execute(sql.ATTEMPTS, (row.row.n,)))
+    return Held(
+        ticket=row,
+        state=State(values[-1]),
+        error=row.last_error,
+        attempts=tuple(attempts),
+        has_result=row.result is not None,
+    )
+
+
+def _ticket(values: tuple[Any, ...]) -> Ticket:
+    """Build a ticket from its columns (`statements.TICKET`)."""
+    n, row_id, line, body, base, generation, spent, job_id = values[:8]
+    submitted_at, accepted_at, done_seen_at, result, error, _ = values[8:]
+    return Ticket(
+        row=Row(n, row_id, line, body, base),
+        generation=generation,
+        submits=generation,  # every submit of the row is a generation of it
+        spent=spent,
+        job_id=job_id,
+        submitted_at=submitted_at,
+        accepted_at=accepted_at,
+        done_seen_at=done_seen_at,
+        result=None if result is None else Result.from_json(orjson.loads(result)),
+        last_error=_decoded_error(error),
+    )

@@ -1,0 +1,263 @@
+"""Every SQL statement of the journal, and the shape of its file.
+
+Rule: SQL stands here and nowhere else. A statement that changes a row names the state that the row
+must be in, and whoever runs it counts the rows that it changed. Lists go in as one JSON array
+(`json_each`), so that a statement is compiled once whatever the size of a batch.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+APPLICATION_ID: Final = 0x62746368  # "btch": `file journal.db` shows it
+VERSION: Final = 1  # of the schema; a journal with a higher one is refused
+
+SCHEMA: Final = """
+-- Which process owns the run: the one that knows the highest epoch.
+CREATE TABLE owner (
+    one         INTEGER PRIMARY KEY CHECK (one = 1),
+    epoch       INTEGER NOT NULL,
+    claimed_at  REAL
+) STRICT;
+INSERT INTO owner VALUES (1, 0, NULL);
+
+-- One line of the manifest.
+CREATE TABLE row (
+    n            INTEGER PRIMARY KEY,
+    id           TEXT    NOT NULL,
+    copy         INTEGER NOT NULL CHECK (copy >= 0),  -- k: k-th repetition of an id, to be rejected
+    line         INTEGER NOT NULL,
+    digest       BLOB    NOT NULL,
+    admitted     INTEGER NOT NULL,                    -- epoch that met it first
+    state        TEXT    NOT NULL CHECK (state IN ('pending', 'intent', 'accepted', 'ready',
+                                                   'succeeded', 'failed', 'exhausted', 'in_doubt')),
+    generation   INTEGER NOT NULL DEFAULT 0,          -- of its last attempt; 0 = none
+    spent        INTEGER NOT NULL DEFAULT 0,          -- attempts that count against the limit
+    job_id       TEXT,
+    accepted_at  REAL,
+    done_seen_at REAL,
+    result       BLOB,                                -- JSON, while its files are still to be had
+    error        TEXT,                                -- JSON, the last one; before any attempt:
+                                                      -- why the line cannot be used
+    base         TEXT,
+    body         BLOB    NOT NULL,
+    CHECK (job_id IS NOT NULL OR state NOT IN ('accepted', 'ready')),
+    CHECK (job_id IS NULL OR state NOT IN ('pending', 'intent')),
+    CHECK (result IS NOT NULL OR state <> 'ready')
+) STRICT;
+CREATE UNIQUE INDEX row_by_id ON row (id) WHERE copy = 0;
+CREATE UNIQUE INDEX row_by_copy ON row (id, digest, copy) WHERE copy > 0;
+CREATE UNIQUE INDEX row_by_job ON row (job_id) WHERE job_id IS NOT NULL;
+CREATE INDEX row_open ON row (state, n) WHERE state NOT IN ('succeeded', 'failed');
+
+-- Rows from earlier epochs that this epoch's manifest met again, and how often.
+CREATE TABLE met (
+    n            INTEGER PRIMARY KEY,
+    times        INTEGER NOT NULL
+) STRICT;
+
+-- The money ledger: one line for each submit, written before its first byte, closed once.
+CREATE TABLE attempt (
+    n            INTEGER NOT NULL REFERENCES row (n),
+    generation   INTEGER NOT NULL CHECK (generation >= 1),
+    epoch        INTEGER NOT NULL,
+    intent_at    REAL    NOT NULL,
+    answered_at  REAL,
+    verdict      TEXT    CHECK (verdict IN ('accept', 'withdraw', 'refuse', 'doubt', 'exhaust',
+                                                     'resubmit')),
+    job_id       TEXT,
+    given_up     INTEGER,                             -- 1: the row gave this job up
+    refund       TEXT    CHECK (refund IN ('done', 'already_done', 'unconfirmed')),
+    http_status  INTEGER,
+    request_id   TEXT,
+    kind         TEXT,
+    message      TEXT,
+    resubmission INTEGER,                             -- 1: refused, and tried again by advice
+    PRIMARY KEY (n, generation)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attempt_given_up ON attempt (job_id) WHERE given_up = 1;
+CREATE TRIGGER attempt_is_kept BEFORE DELETE ON attempt
+    BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER attempt_closes_once BEFORE UPDATE OF verdict ON attempt WHEN OLD.verdict IS NOT NULL
+    BEGIN SELECT raise(ABORT, 'an attempt is closed once'); END;
+
+-- What a person decided, and on what evidence.
+CREATE TABLE decision (
+    id           INTEGER PRIMARY KEY,
+    n            INTEGER NOT NULL REFERENCES row (n),
+    epoch        INTEGER NOT NULL,
+    at           REAL    NOT NULL,
+    move         TEXT    NOT NULL,
+    job_id       TEXT,
+    note         TEXT    NOT NULL
+) STRICT;
+
+CREATE TABLE output (
+    file         TEXT    PRIMARY KEY,
+    bytes        INTEGER CHECK (bytes >= 0)           -- NULL: to be rebuilt
+) STRICT, WITHOUT ROWID;
+CREATE TABLE counter (
+    name         TEXT    PRIMARY KEY,
+    value        INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE fact (
+    key          TEXT    PRIMARY KEY,
+    value        TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+# --- Ownership -------------------------------------------------------------------------------
+
+EPOCH: Final = "SELECT epoch FROM owner"
+CLAIM: Final = "UPDATE owner SET epoch = epoch + 1, claimed_at = ? RETURNING epoch"
+FORGET_MET: Final = "DELETE FROM met"
+
+# --- Admission -------------------------------------------------------------------------------
+
+_KNOWN = """
+    SELECT r.id, r.n, r.digest, r.state, r.line, r.generation, r.base,
+           ifnull(m.times, r.admitted = ?1)
+"""
+KNOWN: Final = f"""{_KNOWN}
+      FROM json_each(?2) AS j CROSS JOIN row AS r ON r.id = j.value AND r.copy = 0
+      LEFT JOIN met AS m ON m.n = r.n"""
+KNOWN_ONE: Final = f"""{_KNOWN}
+      FROM row AS r LEFT JOIN met AS m ON m.n = r.n WHERE r.id = ?2 AND r.copy = 0"""
+KNOWN_COPY: Final = f"""{_KNOWN}
+      FROM row AS r LEFT JOIN met AS m ON m.n = r.n
+     WHERE r.id = ?2 AND r.digest = ?3 AND r.copy = ?4 AND r.copy > 0"""
+LAST_NUMBER: Final = "SELECT ifnull(max(n), 0) FROM row"
+ADD_ROW: Final = """
+    INSERT INTO row (n, id, copy, line, digest, admitted, state, error, base, body)
+    VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?)"""
+MEET: Final = """
+    INSERT INTO met (n, times) VALUES (?, ?)
+    ON CONFLICT (n) DO UPDATE SET times = excluded.times"""
+REPLACE_CONTENT: Final = """
+    UPDATE row SET line = ?2, digest = ?3, base = ?4, body = ?5
+     WHERE n = ?1 AND state = 'pending'"""
+
+# --- Moves: the last two parameters of a row's update are its number and the state it leaves ---
+
+STAND: Final = """
+    SELECT r.n, r.state, r.generation, r.job_id, r.result IS NOT NULL
+      FROM json_each(?) AS j CROSS JOIN row AS r ON r.n = j.value"""
+JOB_OWNERS: Final = """
+    SELECT r.job_id, r.n FROM json_each(?1) AS j CROSS JOIN row AS r ON r.job_id = j.value
+    UNION ALL
+    SELECT a.job_id, a.n FROM json_each(?1) AS j
+     CROSS JOIN attempt AS a ON a.job_id = j.value AND a.given_up = 1"""
+REFUND_OF: Final = "SELECT refund FROM attempt WHERE n = ? AND generation = ?"
+
+INTEND: Final = "UPDATE row SET state = 'intent', generation = ? WHERE n = ? AND state = ?"
+ACCEPT: Final = """
+    UPDATE row SET state = 'accepted', job_id = ?, accepted_at = ?, error = NULL
+     WHERE n = ? AND state = ?"""
+WITHDRAW: Final = """
+    UPDATE row SET state = 'pending', spent = spent + ?, error = ifnull(?, error)
+     WHERE n = ? AND state = ?"""
+COLLECT: Final = """
+    UPDATE row SET state = 'ready', result = ?, done_seen_at = ? WHERE n = ? AND state = ?"""
+FINISH: Final = """
+    UPDATE row SET state = ?, error = ?, result = NULL WHERE n = ? AND state = ?"""
+EXHAUST: Final = """
+    UPDATE row SET state = 'exhausted', error = ?, result = ifnull(?, result)
+     WHERE n = ? AND state = ?"""
+FREE: Final = """
+    UPDATE row SET state = 'pending', spent = iif(?, 0, spent), error = ?, job_id = NULL,
+                   accepted_at = NULL, done_seen_at = NULL, result = NULL
+     WHERE n = ? AND state = ?"""
+REPOLL: Final = """
+    UPDATE row SET state = 'accepted', accepted_at = ?, done_seen_at = NULL, result = NULL,
+                   error = NULL
+     WHERE n = ? AND state = ?"""
+REFETCH: Final = "UPDATE row SET state = 'ready', error = NULL WHERE n = ? AND state = ?"
+GIVE_UP: Final = "UPDATE row SET state = 'failed' WHERE n = ? AND state = ?"
+
+OPEN_ATTEMPT: Final = """
+    INSERT INTO attempt (n, generation, epoch, intent_at) VALUES (?, ?, ?, ?)"""
+CLOSE_ATTEMPT: Final = """
+    UPDATE attempt SET answered_at = ?, verdict = ?, job_id = ?, http_status = ?, request_id = ?,
+                       kind = ?, message = ?, resubmission = ?
+     WHERE n = ? AND generation = ? AND verdict IS NULL"""
+GIVE_UP_JOB: Final = """
+    UPDATE attempt SET given_up = 1 WHERE n = ? AND generation = ? AND job_id IS NOT NULL"""
+ADOPT_JOB: Final = """
+    UPDATE attempt SET job_id = ? WHERE n = ? AND generation = ? AND job_id IS NULL"""
+SET_REFUND: Final = "UPDATE attempt SET refund = ? WHERE n = ? AND generation = ?"
+ADD_DECISION: Final = """
+    INSERT INTO decision (n, epoch, at, move, job_id, note) VALUES (?, ?, ?, ?, ?, ?)"""
+
+COUNT: Final = """
+    INSERT INTO counter (name, value) VALUES (?, ?)
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"""
+SET_OUTPUT: Final = """
+    INSERT INTO output (file, bytes) VALUES (?, ?)
+    ON CONFLICT (file) DO UPDATE SET bytes = excluded.bytes"""
+NOTE: Final = """
+    INSERT INTO fact (key, value) VALUES (?, ?)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value"""
+
+# --- Reading ---------------------------------------------------------------------------------
+# `state NOT IN (…)` says nothing new: it lets SQLite see that the partial index may serve.
+
+_OPEN = "state NOT IN ('succeeded', 'failed')"
+_TICKET = """
+    SELECT r.n, r.id, r.line, r.body, r.base, r.generation, r.spent, r.job_id, a.intent_at,
+           r.accepted_at, r.done_seen_at, r.result, r.error, r.state
+"""
+_LAST_ATTEMPT = "LEFT JOIN attempt AS a ON a.n = r.n AND a.generation = r.generation"
+
+TICKET: Final = f"{_TICKET} FROM row AS r {_LAST_ATTEMPT} WHERE r.n = ?"
+FOUND: Final = f"{_TICKET} FROM row AS r {_LAST_ATTEMPT} WHERE r.id = ? AND r.copy = 0"
+HELD: Final = f"""{_TICKET}
+      FROM row AS r {_LAST_ATTEMPT}
+     WHERE r.state = ? AND r.n > ? AND r.{_OPEN} ORDER BY r.n LIMIT ?"""
+FOLLOWED: Final = f"""{_TICKET}
+      FROM (SELECT n FROM row WHERE state = 'accepted' AND n > ?1 AND {_OPEN}
+            UNION ALL
+            SELECT n FROM row WHERE state = 'ready' AND n > ?1 AND {_OPEN}
+            ORDER BY n LIMIT ?2) AS next
+      CROSS JOIN row AS r ON r.n = next.n {_LAST_ATTEMPT}
+     ORDER BY next.n"""  # noqa: S608 - built of this file's own words only
+UNANSWERED: Final = f"""{_TICKET}
+      FROM row AS r JOIN attempt AS a ON a.n = r.n AND a.generation = r.generation
+     WHERE r.state = 'intent' AND r.n > ?1 AND r.{_OPEN} AND a.epoch < ?3
+     ORDER BY r.n LIMIT ?2"""
+_UNMET = f"""{_TICKET}
+      FROM row AS r {_LAST_ATTEMPT}
+     WHERE r.state = 'pending' AND r.n > ?1 AND r.{_OPEN} AND r.admitted <> ?3
+       AND NOT EXISTS (SELECT 1 FROM met WHERE met.n = r.n)"""  # noqa: S608 - this file's words only
+_IS_USABLE = "(r.copy = 0 AND (r.error IS NULL OR r.generation > 0))"
+UNSEEN: Final = f"{_UNMET} AND {_IS_USABLE} ORDER BY r.n LIMIT ?2"
+UNUSABLE: Final = f"{_UNMET} AND NOT {_IS_USABLE} ORDER BY r.n LIMIT ?2"
+ATTEMPTS: Final = """
+    SELECT generation, intent_at, answered_at, verdict, http_status, request_id, message
+      FROM attempt WHERE n = ? ORDER BY generation"""
+COUNTERS: Final = "SELECT name, value FROM counter"
+OUTPUTS: Final = "SELECT file, bytes FROM output"
+SUBMITS_SINCE: Final = "SELECT intent_at FROM attempt WHERE intent_at >= ? ORDER BY intent_at"
+FACT: Final = "SELECT value FROM fact WHERE key = ?"
+
+# --- The file --------------------------------------------------------------------------------
+
+BEGIN_READING: Final = "BEGIN"
+BEGIN_WRITING: Final = "BEGIN IMMEDIATE"
+COMMIT: Final = "COMMIT"
+ROLLBACK: Final = "ROLLBACK"
+TABLES: Final = "SELECT count(*) FROM sqlite_schema"
+INTEGRITY_CHECK: Final = "PRAGMA integrity_check(1)"
+QUICK_CHECK: Final = "PRAGMA quick_check(1)"
+QUICK_CHECK_SMALL: Final = tuple(
+    f"PRAGMA quick_check({table})" for table in ("owner", "output", "counter", "fact", "decision")
+)
+
+
+def pragma(name: str) -> str:
+    """Return the statement that reads a setting of the connection or of the file."""
+    return f"PRAGMA {name}"
+
+
+def set_pragma(name: str, value: str | int) -> str:
+    """Return the statement that changes a setting; both words are the program's own."""
+    return f"PRAGMA {name} = {value}"

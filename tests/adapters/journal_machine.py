@@ -1,0 +1,240 @@
+"""A journal against a model in memory, through crashes and take-overs.
+
+The model knows the lifecycle table and nothing of how a journal works. A crash is an image of the
+files at that instant, opened by a new owner: what was acknowledged must be in it, and no more.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from batcher.core.errors import Fenced, IllegalMove
+from batcher.core.journal import Event, Intend, Journal
+from batcher.core.lifecycle import OUTCOMES, TABLE, Move, State
+from batcher.core.model import Refund, Ticket
+from tests.adapters.journal_conformance import ALL, entry, event
+
+JOBS = ("j1", "j2", "j3", "j4")  # few, so that rows get in each other's way
+
+
+@dataclass
+class ModelRow:
+    """What the model knows of a row."""
+
+    state: State = State.PENDING
+    generation: int = 0
+    spent: int = 0
+    job: str | None = None
+    has_result: bool = False
+    epoch: int = 0  # of its last intent
+    refunds: dict[int, str] = field(default_factory=dict)  # by generation
+
+    def may(self, move: Move) -> bool:
+        """Return whether the move is legal."""
+        lacks = (move is Move.REPOLL and self.job is None) or (
+            move is Move.REFETCH and (self.job is None or not self.has_result)
+        )
+        return move in TABLE[self.state] and not lacks
+
+    def do(self, move: Move, job: str, epoch: int) -> None:
+        """Make a legal move."""
+        self.state = TABLE[self.state][move]
+        match move:
+            case Move.INTEND:
+                self.generation, self.epoch = self.generation + 1, epoch
+            case Move.WITHDRAW:
+                self.spent += 1
+            case Move.ACCEPT | Move.ADOPT:
+                self.job = job
+            case Move.RETRY:
+                self.spent = 0
+            case Move.RERUN:
+                self.refunds[self.generation] = "done"
+            case Move.COLLECT:
+                self.has_result = True
+            case _:
+                pass
+
+        if self.state is State.PENDING:
+            self.job = None
+
+        if self.state not in (State.READY, State.EXHAUSTED):
+            self.has_result = False
+
+
+class JournalMachine(RuleBasedStateMachine):
+    """Random runs. A subclass gives `open_at`."""
+
+    open_at: Callable[[Path], Journal]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp(prefix="journal-machine-"))
+        self.images = 0
+        self.journals: list[Journal] = []
+        self.rows: dict[int, ModelRow] = {}
+        self.owners: dict[str, int] = {}
+        self.seen: set[int] = set()
+        self.sums: Counter[str] = Counter()
+        self.length = 0
+        self.epoch = 0
+
+    @initialize()
+    def begin(self) -> None:
+        """Start a run."""
+        (self.root / "0").mkdir()
+        self._own(self.root / "0")
+        self.admit(2)
+
+    def _own(self, folder: Path) -> None:
+        self.folder = folder
+        self.journal = type(self).open_at(folder)
+        self.journals.append(self.journal)
+        self.epoch += 1
+        self.seen = set()
+        assert self.journal.claim(0.0) == self.epoch
+
+    @rule(count=st.integers(1, 3))
+    def admit(self, count: int) -> None:
+        """Read new lines."""
+        first = len(self.rows) + 1
+        numbers = range(first, first + count)
+        lines = self.journal.admit([entry(f"row-{n}", n) for n in numbers])
+        assert [line.ticket and line.ticket.row.n for line in lines] == list(numbers)
+        self.rows |= {n: ModelRow() for n in numbers}
+        self.seen |= set(numbers)
+
+    @rule(data=st.data())
+    def admit_again(self, data: st.DataObject) -> None:
+        """Meet rows of an earlier epoch again."""
+        unmet = sorted(set(self.rows) - self.seen)
+        for n in data.draw(st.lists(st.sampled_from(unmet), unique=True)) if unmet else []:
+            (line,) = self.journal.admit([entry(f"row-{n}", 99)])
+            assert (line.ticket is not None) == (self.rows[n].state is State.PENDING)
+            self.seen.add(n)
+
+    @rule(data=st.data(), careless=st.sampled_from([False] * 7 + [True]))
+    def move_rows(self, data: st.DataObject, careless: bool) -> None:
+        """Apply a group of events, sometimes with one that may not be."""
+        drawn = self._draw(data, careless=careless)
+        events: list[Event] = [
+            event(move, n, generation=self.rows[n].generation + 1, job=job)
+            for n, move, job in drawn
+        ]
+        self.length += 1
+        if not all(self.rows[n].may(move) for n, move, _ in drawn):
+            with pytest.raises(IllegalMove):
+                self.journal.apply(events, {"failed": self.length}, {"reads": 1})
+
+            self.length -= 1
+            return
+
+        answers = self.journal.apply(events, {"failed": self.length}, {"reads": 1})
+        self.sums["reads"] += 1
+        assert answers == [self._follow(*one) for one in drawn]
+
+    def _draw(self, data: st.DataObject, *, careless: bool) -> list[tuple[int, Move, str]]:
+        """Draw some rows, with a move and a job id for each."""
+        numbers = st.lists(st.sampled_from(sorted(self.rows)), unique=True, max_size=4)
+        drawn = []
+        for n in data.draw(numbers):
+            moves = [move for move in Move if careless or self.rows[n].may(move)]
+            if moves:
+                move, job = data.draw(st.sampled_from(moves)), data.draw(st.sampled_from(JOBS))
+                drawn.append((n, move, job))
+
+        return drawn
+
+    def _follow(self, n: int, move: Move, job: str) -> bool:
+        """Let the model make a move."""
+        if move in (Move.ACCEPT, Move.ADOPT):
+            if self.owners.setdefault(job, n) != n:
+                return False
+
+            self.sums["jobs_accepted"] += 1
+
+        self.rows[n].do(move, job, self.epoch)
+        return True
+
+    @rule()
+    def crash(self) -> None:
+        """Die; the next owner finds the files as they were."""
+        self.images += 1
+        image = self.root / f"{self.images}"
+        shutil.copytree(self.folder, image)
+        self._own(image)
+
+    @rule()
+    def take_over(self) -> None:
+        """Let a second owner come while the first one sleeps; then wake the first."""
+        sleeper = self.journal
+        self._own(self.folder)
+        with pytest.raises(Fenced):
+            sleeper.apply([Intend(1, 1.0, 1)])
+
+    @invariant()
+    def tells_what_the_model_knows(self) -> None:
+        """Compare every answer with the model."""
+        if not self.epoch:
+            return
+
+        states = Counter(str(row.state) for row in self.rows.values())
+        refunds = Counter(kind for row in self.rows.values() for kind in row.refunds.values())
+        assert self.journal.counters() == {
+            **{str(state): states[state] for state in State},
+            **{f"refund_{kind}": refunds[kind] for kind in Refund},
+            "rows": len(self.rows),
+            "submits": sum(row.generation for row in self.rows.values()),
+            "jobs_accepted": self.sums["jobs_accepted"],
+            **({"reads": self.sums["reads"]} if self.sums["reads"] else {}),
+        }
+        assert self.journal.outputs() == ({"failed": self.length} if self.length else {})
+        assert self._numbers(self.journal.followed(0, ALL)) == self._in("accepted", "ready")
+        left = [n for n in self._in("intent") if self.rows[n].epoch < self.epoch]
+        assert self._numbers(self.journal.unanswered(0, ALL)) == left
+        unmet = [n for n in self._in("pending") if n not in self.seen]
+        assert self._numbers(self.journal.unseen(0, ALL)) == unmet
+
+    @invariant()
+    def knows_every_row(self) -> None:
+        """Compare each row with the model, and each held one with its evidence."""
+        for n, row in self.rows.items():
+            held = self.journal.find(f"row-{n}")
+            assert held is not None
+            ticket = held.ticket
+            assert (held.state, ticket.generation, ticket.spent) == (
+                *(row.state, row.generation, row.spent),
+            )
+            assert (ticket.job_id, held.has_result) == (row.job, row.has_result)
+            assert [attempt.generation for attempt in held.attempts] == list(
+                range(1, row.generation + 1)
+            )
+            open_attempts = [a.generation for a in held.attempts if a.verdict is None]
+            assert open_attempts == ([row.generation] if row.state is State.INTENT else [])
+
+        for state in OUTCOMES[2:] if self.epoch else ():
+            held_rows = self.journal.held(state, 0, ALL)
+            assert [held.ticket.row.n for held in held_rows] == self._in(state)
+
+    def _in(self, *states: str) -> list[int]:
+        return [n for n, row in sorted(self.rows.items()) if row.state in states]
+
+    @staticmethod
+    def _numbers(tickets: list[Ticket]) -> list[int]:
+        return [ticket.row.n for ticket in tickets]
+
+    def teardown(self) -> None:
+        """Leave nothing behind."""
+        for journal in self.journals:
+            journal.close()
+
+        shutil.rmtree(self.root)

@@ -1,0 +1,142 @@
+"""Pacing on virtual time: the whole rate, never more, and no burst after a pause."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from functools import partial
+from itertools import pairwise
+
+import anyio
+import pytest
+
+from batcher.adapters.pacing import Pacer
+from batcher.core.rates import Rate, Window, parse_rate
+from tests.support.clock import VirtualClockLoop, run_virtual
+
+RATES = ["6/m", "5/m", "300/m", "50/s", "120/s", "199/s", "200/s", "2000/s"]
+
+
+class CoarseLoop(VirtualClockLoop):
+    """Virtual time as uvloop tells it: in whole milliseconds."""
+
+    def time(self) -> float:
+        """Return virtual seconds, cut."""
+        return int(super().time() * 1_000) / 1_000
+
+
+async def starts(
+    pacer: Pacer, seconds: float, wanted: int = 64, late_s: float = 0.0
+) -> list[float]:
+    """Start whatever is permitted for so long, and return when; come late every other time."""
+    began, times, late = anyio.current_time(), [], False
+    with anyio.move_on_after(seconds):
+        while True:
+            granted = await pacer.permits(wanted)
+            assert 1 <= granted <= wanted
+            times += [anyio.current_time() - began] * granted
+            late = not late
+            if late:
+                await anyio.sleep(late_s)
+
+    return times
+
+
+def worst(times: list[float], window_s: float) -> int:
+    """Return the largest number of starts in any window."""
+    return max(bisect_left(times, at + window_s) - n for n, at in enumerate(times))
+
+
+def most(rate: Rate, window_s: float) -> float:
+    """Return what the pacer promises at most for a window."""
+    per_s = 1 / rate.interval_s
+    return per_s * window_s + max(1.25, 0.01 * per_s, 1 + 0.005 * per_s) + 1e-6
+
+
+@pytest.mark.parametrize("loop", [VirtualClockLoop, CoarseLoop])
+@pytest.mark.parametrize("text", RATES)
+def test_rate_is_used_and_kept(text: str, loop: type[VirtualClockLoop]) -> None:
+    """At any rate nearly all of it is used, and no window sees more than it may."""
+    rate = parse_rate(text)
+    seconds = max(3.0, 60 * rate.interval_s)
+    with asyncio.Runner(loop_factory=loop) as runner:
+        times = runner.run(starts(Pacer(rate), seconds))
+
+    assert len(times) >= 0.97 * seconds / rate.interval_s
+    for window_s in (0.01, 0.1, 1.0, 10.0, rate.interval_s, 7 * rate.interval_s):
+        assert worst(times, window_s) <= most(rate, window_s)
+
+
+@pytest.mark.parametrize("text", ["5/m", "50/s", "2000/s"])
+def test_lateness_is_made_up_for(text: str) -> None:
+    """A pump that comes an eighth of the spacing late, or a millisecond, loses nothing by that."""
+    rate = parse_rate(text)
+    seconds = max(3.0, 60 * rate.interval_s)
+    late_s = max(rate.interval_s, 0.005) + max(rate.interval_s / 8, 0.001)
+    times = run_virtual(partial(starts, Pacer(rate), seconds, late_s=late_s))
+    assert len(times) >= 0.97 * seconds / rate.interval_s
+
+
+@pytest.mark.parametrize("text", ["5/m", "300/m", "2000/s"])
+def test_pause_is_not_made_up_for(text: str) -> None:
+    """After a long pause, as after a stalled loop, it goes on at the rate: no burst."""
+    rate = parse_rate(text)
+
+    async def main() -> list[float]:
+        pacer = Pacer(rate)
+        before = await starts(pacer, 20 * rate.interval_s)
+        await anyio.sleep(100 * rate.interval_s + 3)
+        return [*before, *(at + 10**6 for at in await starts(pacer, 50 * rate.interval_s))]
+
+    times = run_virtual(main)
+    for window_s in (1.0, 10 * rate.interval_s):
+        assert worst(times, window_s) <= most(rate, window_s)
+
+
+def test_low_rates_start_one_by_one() -> None:
+    """However many are wanted, a low rate starts single requests, about evenly spaced."""
+    times = run_virtual(partial(starts, Pacer(parse_rate("5/s")), 20.0))
+    gaps = [later - at for at, later in pairwise(times)]
+    assert min(gaps) >= 0.75 * 0.2 - 1e-6
+    assert max(gaps) <= 1.25 * 0.2 + 1e-6
+
+
+def test_no_more_than_wanted_is_handed_out() -> None:
+    """A batch is never larger than what is asked for: what is not used would be lost."""
+    assert run_virtual(partial(starts, Pacer(parse_rate("2000/s")), 0.1, wanted=1))
+
+
+def test_windows_apply_together() -> None:
+    """Of several windows the slowest sets the pace; a day sets none."""
+    times = run_virtual(partial(starts, Pacer(parse_rate("10/s,60/m,5/d")), 30.0))
+    assert 29 <= len(times) <= 31
+
+
+def test_no_rate_is_no_limit() -> None:
+    """Without a rate, or with a day cap only, everything starts at once."""
+
+    async def main(rate: Rate | None) -> int:
+        return await Pacer(rate).permits(1_000)
+
+    assert run_virtual(main, None) == 1_000
+    assert run_virtual(main, parse_rate("100/d")) == 1_000
+
+
+def test_waiting_can_be_cancelled_and_is_told() -> None:
+    """A cancelled wait takes no permit, and the statistics say what is going on."""
+
+    async def main() -> None:
+        pacer = Pacer(Rate((Window(1, 60),)))
+        assert await pacer.permits(5) == 1
+        began = anyio.current_time()
+        async with anyio.create_task_group() as group:
+            group.start_soon(pacer.permits, 1)
+            await anyio.sleep(40)
+            assert pacer.statistics().waiting
+            group.cancel_scope.cancel()
+
+        assert (pacer.statistics().granted, pacer.statistics().waiting) == (1, False)
+        await pacer.permits(1)
+        assert anyio.current_time() - began <= 60.2
+
+    run_virtual(main)
