@@ -402,7 +402,7 @@ async def test_a_manifest_that_came_by_a_pipe_is_resumed_from_the_journal(tmp_pa
     night = Night(tmp_path, faults="credits=3")
     bad = [{"id": "sku-0", "file_url": "https://x.example/9"}, {"id": "no"}]
     night.write_rows([row(0), *bad, *(row(n) for n in range(1, 9))])
-    await night.doomed_process(Death(at_write=5, after=True))
+    await night.doomed_process(Death(at_write=1, after=True))
     night.simulation.top_up(100)
     await night.process(read_manifest=False)
 
