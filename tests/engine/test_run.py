@@ -8,9 +8,10 @@ import anyio
 import pytest
 
 from batcher.core.errors import UsageError
+from batcher.core.exchange import Response
 from batcher.core.model import Stop, StopReason
 from batcher.engine.run import Run
-from tests.engine.harness import Death, Night, row
+from tests.engine.harness import Death, Night, Scripted, row
 
 pytestmark = pytest.mark.virtual
 
@@ -272,6 +273,31 @@ async def test_the_job_budget_is_a_hard_stop_over_all_processes(tmp_path: Path) 
     assert stop is not None
     assert first.reason is stop.reason is StopReason.BUDGET
     assert len(night.simulation.ledger.jobs) <= 30
+
+
+async def test_a_refused_row_costs_no_job_of_the_budget(tmp_path: Path) -> None:
+    """`--max-jobs` counts jobs, not submits: a refusal proves that none was made."""
+    night = Night(tmp_path, settings={"max_jobs": 5})
+    refused = Response(400, b'{"error":"bad"}')
+    night.transport = Scripted([refused] * 4, night.transport)
+    night.write_urls(9)
+    stop = await night.process(connections=1)
+
+    assert stop is None
+    assert night.counts() == {"failed": 4, "succeeded": 5}
+
+
+async def test_a_job_id_that_is_another_rows_is_doubt(tmp_path: Path) -> None:
+    """Two submits answered with one id: the second row's job is unknown, whatever the API says."""
+    night = Night(tmp_path)
+    accepted = Response(202, b'{"job_id":"the-same","status":"queued"}')
+    done = Response(200, b'{"status":"done","state":"done","final_url":"https://cdn.example/1"}')
+    night.transport = Scripted([accepted, accepted, done], night.transport)
+    night.write_urls(2)
+    await night.process(connections=1)
+
+    assert night.counts() == {"in_doubt": 1, "succeeded": 1}
+    assert "another row" in night.records("in_doubt")[0]["error"]["message"]
 
 
 async def test_too_many_failures_halt_the_run(tmp_path: Path) -> None:
