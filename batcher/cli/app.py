@@ -1,0 +1,111 @@
+"""The group of all commands: which there are, and what becomes of an exception.
+
+Rule: a command's module is imported when the command is called. One place turns whatever went wrong
+into one clear line on standard error and the exit code that belongs to it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn, cast
+
+import click
+
+from batcher import __version__
+from batcher.cli.exits import PIPE_CLOSED
+from batcher.cli.failure import ReaderGone, exit_code_of, silence_stdout
+
+COMMANDS = {
+    "run": "Submit every row of a manifest and follow its job; the same command again resumes.",
+    "resume": "Go on with a run.",
+    "retry": "Take the exhausted rows of a run up again.",
+    "status": "Say how a run stands, also while it goes on.",
+    "check": "Check every row of a manifest: no network, nothing spent.",
+    "doubt": "Decide rows of which nobody knows whether they were paid for.",
+    "simulate": "Serve a faithful local copy of an API, with faults on demand.",
+    "demo": "See a whole run against the simulator: no key, no network, nothing spent.",
+    "providers": "List the APIs that are known, with their parameters.",
+}
+
+EPILOG = """\b
+Start here:
+  batcher demo
+  batcher check photos.jsonl --provider removit
+  batcher run photos.jsonl --provider removit
+  batcher status runs/photos-removit
+
+Each command has examples: batcher run --help
+"""
+
+
+class Commands(click.Group):
+    """Commands that are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which they are used."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+
+        module = import_module(f"batcher.cli.{cmd_name}")
+        return cast("click.Command", module.command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a closed pipe is told apart before click sees it."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            raise ReaderGone from error
+
+        return result
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> NoReturn:
+        """Run the command that *args* name and leave the process with its exit code."""
+        try:
+            result = super().main(args, prog_name, complete_var, False, **extra)
+            code = result if isinstance(result, int) else 0
+        except ReaderGone:
+            silence_stdout()
+            code = PIPE_CLOSED
+        except BaseException as error:
+            code = exit_code_of(error)
+
+        sys.exit(code)
+
+
+@click.command(
+    "batcher",
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EPILOG,
+)
+@click.version_option(__version__, "--version", message="batcher %(version)s")
+def cli() -> None:
+    """Process a manifest through an API that answers with job ids.
+
+    Every row is submitted once, every job is followed to its end, and the run can be killed at any
+    instant: it never pays twice for a row and never forgets a job that was paid for.
+    """
+
+
+def main() -> NoReturn:
+    """Run `batcher`."""
+    cli.main(prog_name="batcher")

@@ -1,0 +1,128 @@
+"""`batcher check`: every row parsed and validated, no network, nothing spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import orjson
+
+from batcher.cli.exits import OK, SOME_ROWS
+from batcher.cli.failure import say
+from batcher.cli.survey import Finding, Totals, survey
+from batcher.cli.values import one_of_each
+from batcher.cli.wishes import ConfiguredCommand, limit_option, provider_option, set_option
+from batcher.providers import provider_named
+from batcher.report.text import count_text, plain, rows_text
+
+SHOWN_MAX = 20
+EPILOG = """\b
+Examples:
+  batcher check photos.jsonl --provider removit
+  batcher check prompts.csv --provider deapi --set task=generations
+  batcher check photos.jsonl --provider removit --json > problems.jsonl
+
+Exit codes: 0 all rows are good · 3 some are bad · 2 the manifest cannot be read.
+Warnings (a column that is nearly a parameter) do not change the exit code.
+"""
+
+
+@click.command(cls=ConfiguredCommand, epilog=EPILOG)
+@click.argument("manifest")
+@provider_option
+@set_option
+@limit_option
+@click.option("--json", is_flag=True, help="One JSON object a line: all problems, then the totals.")
+def command(manifest: str, **flags: Any) -> int:
+    """Check every row of MANIFEST as `run` would, and say what is wrong with it.
+
+    MANIFEST is JSONL, CSV, a text file of URLs or paths, a folder of images, or - for standard
+    input; gzip is fine. Nothing is sent and no key is needed.
+    """
+    provider = provider_named(flags["provider"], dict(one_of_each(flags["set"])))
+    totals = Totals()
+    findings = survey(manifest, provider, totals, limit=flags["limit"])
+    lines = json_lines(findings) if flags["json"] else text_lines(findings, manifest)
+    for line in lines:
+        click.echo(line)
+
+    click.echo(json_totals(totals) if flags["json"] else text_totals(totals))
+    if not totals.rows:
+        say(f"warning: {plain(manifest)} has no rows")
+
+    return SOME_ROWS if totals.bad else OK
+
+
+def text_lines(findings: Iterator[Finding], manifest: str) -> Iterator[str]:
+    """Yield `file:line: field: message` for the first findings, and how many more there are."""
+    more = 0
+    for number, finding in enumerate(findings):
+        if number < SHOWN_MAX:
+            yield text_of(finding, manifest)
+        else:
+            more += 1
+
+    if more:
+        yield f"… and {count_text(more)} more; --json prints them all"
+
+
+def text_of(finding: Finding, manifest: str) -> str:
+    """Return one finding as compilers write theirs."""
+    where = f"{plain(manifest, 500)}:{finding.line}: "
+    what = f"{plain(finding.field)}: " if finding.field else ""
+    if not finding.warning:
+        return f"{where}{what}{plain(finding.message, 500)}"
+
+    rows = f" ({rows_text(finding.rows)})" if finding.rows > 1 else ""
+    return f"{where}warning: {what}{plain(finding.message, 500)}{rows}"
+
+
+def text_totals(totals: Totals) -> str:
+    """Return the last line: how many rows are good, and what is wrong with the others."""
+    said = f"{rows_text(totals.rows)}: {count_text(totals.good)} good, {count_text(totals.bad)} bad"
+    if totals.fields:
+        kinds = (f"{plain(name)} {count_text(n)}" for name, n in totals.fields.most_common())
+        said += f" ({', '.join(kinds)})"
+
+    return f"{said}, {totals.warnings} warnings" if totals.warnings else said
+
+
+def json_lines(findings: Iterator[Finding]) -> Iterator[str]:
+    """Yield each finding as a JSON object."""
+    for finding in findings:
+        yield _json(
+            {
+                "line": finding.line,
+                "id": finding.id,
+                "field": finding.field or None,
+                "message": finding.message,
+                "kind": "warning" if finding.warning else "invalid_row",
+                "rows": finding.rows,
+            }
+        )
+
+
+def json_totals(totals: Totals) -> str:
+    """Return the totals as a JSON object, told apart by its `kind`."""
+    return _json(
+        {
+            "kind": "totals",
+            "rows": totals.rows,
+            "good": totals.good,
+            "bad": totals.bad,
+            "warnings": totals.warnings,
+            "fields": dict(totals.fields),
+        }
+    )
+
+
+def _json(value: dict[str, Any]) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # a lone surrogate in what the manifest says
+        return orjson.dumps({key: _utf8(item) for key, item in value.items()}).decode()
+
+
+def _utf8(value: Any) -> Any:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

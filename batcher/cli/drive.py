@@ -1,0 +1,178 @@
+"""Driving one run from the command line: its log, its view, its summary, its signals, its end.
+
+Rule: the run itself knows nothing of all this. Whoever calls `drive` holds the directory's lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from signal import Signals
+
+import anyio
+import anyio.to_thread
+
+from batcher.adapters.logs import RunLog, open_log
+from batcher.adapters.logs_redaction import Redaction
+from batcher.adapters.manifest import count_rows
+from batcher.adapters.rundir import RunDirectory
+from batcher.cli.brakes import Brakes
+from batcher.cli.deadline import stop_in_time
+from batcher.cli.exits import run_exit_code
+from batcher.cli.failure import Crashed, leaf_of
+from batcher.cli.loop import run_async
+from batcher.cli.screen import Screen
+from batcher.core.errors import BatcherError, StorageError
+from batcher.core.secret import Secret
+from batcher.core.settings import Frozen, Settings
+from batcher.core.stats import Snapshot
+from batcher.engine.run import Run
+from batcher.engine.session import open_session
+from batcher.report.ahead import Ahead
+from batcher.report.closing import closing_lines
+from batcher.report.summary import RunState, Summary, SummaryFile
+from batcher.report.views import View
+
+SUMMARY_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """One run that is about to go on in this process."""
+
+    directory: RunDirectory
+    frozen: Frozen
+    settings: Settings
+    key: Secret
+    screen: Screen
+    read_manifest: bool = True
+
+    @property
+    def title(self) -> str:
+        """What the views call it."""
+        name = "standard input" if self.frozen.manifest == "-" else Path(self.frozen.manifest).name
+        return f"{name}, {self.frozen.provider}"
+
+
+def drive(job: Drive) -> int:
+    """Bring a run to its end and return the exit code."""
+    summary, signal = run_async(lambda: conduct(job))
+    code = run_exit_code(summary, signal)
+    job.screen.tell(closing_lines(summary, job.directory.path, job.title), code)
+    return code
+
+
+async def conduct(job: Drive) -> tuple[Summary, Signals | None]:
+    """Bring a run to its end; return how it stands then, and the signal that ended it, if one did.
+
+    Raises `BatcherError` for what is not batcher's fault and `Crashed` for what is.
+    """
+    also = sys.stdout if job.screen.json else None
+    log = open_log(job.directory.log, level=job.screen.log_level, also=also, secrets=(job.key,))
+    view = job.screen.open_view(job.title)
+    try:
+        return await _conduct(job, log, view)
+    except Exception as error:
+        cause = leaf_of(error)
+        if isinstance(cause, BatcherError) and cause.exit_code != Crashed.exit_code:
+            raise cause from error
+
+        told = Redaction((job.key,)).text("".join(traceback.format_exception(cause)))
+        log.error("run.crashed", traceback=told)
+        raise Crashed(told, job.directory.log) from None
+    finally:
+        view.close()
+        log.close()
+
+
+async def _conduct(job: Drive, log: RunLog, view: View) -> tuple[Summary, Signals | None]:
+    with _disk_trouble(job.directory.summary):
+        file = SummaryFile(job.directory.path)
+        file.begin()
+
+    async with open_session(
+        job.directory,
+        job.frozen,
+        job.settings,
+        job.key,
+        log=log,
+        read_manifest=job.read_manifest,
+    ) as run:
+        brakes = Brakes(run, job.settings.grace_s, view.say)
+        keeper = _Keeper(run, file)
+        ahead = Ahead(_rows_to_come(job))
+        run.watch(lambda shot: view.show(ahead.complete(shot)))
+        try:
+            await _execute(job, run, brakes, keeper, log)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                keeper.end("stopped")
+
+            raise
+
+        with _disk_trouble(job.directory.summary):
+            summary = keeper.end("finished" if run.control.stop is None else "stopped")
+
+        view.show(ahead.complete(run.snapshot()))
+        return summary, brakes.signal
+
+
+def _rows_to_come(job: Drive) -> int | None:
+    """Return roughly how many rows the run will have, if that can be had for next to nothing."""
+    rows = count_rows(job.frozen.manifest) if job.read_manifest else None
+    limit = job.settings.limit
+    return rows if rows is None or limit is None else min(rows, limit)
+
+
+async def _execute(job: Drive, run: Run, brakes: Brakes, keeper: _Keeper, log: RunLog) -> None:
+    async with anyio.create_task_group() as beside:
+        beside.start_soon(brakes.listen)
+        beside.start_soon(keeper.keep, log)
+        beside.start_soon(stop_in_time, run, job.settings)
+        await run.execute()
+        beside.cancel_scope.cancel()
+
+
+class _Keeper:
+    """Keeps `summary.json` and the log on disk fresh while a run goes on."""
+
+    def __init__(self, run: Run, file: SummaryFile) -> None:
+        self._run = run
+        self._file = file
+        self._began = time.monotonic()
+
+    async def keep(self, log: RunLog) -> None:
+        """Write both every few seconds, until cancelled."""
+        while True:
+            await anyio.sleep(SUMMARY_EVERY_S)
+            shot = self._run.snapshot()
+            with contextlib.suppress(OSError):  # the journal is what counts
+                await anyio.to_thread.run_sync(self._write, shot, "running")
+
+            log.flush()
+
+    def end(self, state: RunState) -> Summary:
+        """Write how the run stands now. Raises `OSError`."""
+        return self._write(self._run.snapshot(), state)
+
+    def _write(self, shot: Snapshot, state: RunState) -> Summary:
+        return self._file.write(
+            shot.counters,
+            state=state,
+            stop=shot.stop,
+            elapsed_s=time.monotonic() - self._began,
+            at=shot.at,
+        )
+
+
+@contextlib.contextmanager
+def _disk_trouble(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}") from error

@@ -1,0 +1,91 @@
+"""`batcher run --dry-run`: what would be done, without doing any of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import msgspec
+
+from batcher.adapters.rundir import RunDirectory
+from batcher.cli.check import text_lines, text_totals
+from batcher.cli.exits import OK, SOME_ROWS
+from batcher.cli.survey import Totals, survey
+from batcher.core.exchange import Request
+from batcher.core.journal import Entry
+from batcher.core.settings import Frozen, Settings
+from batcher.engine.files import RowUnusable, local_file
+from batcher.providers import Provider, provider_named
+from batcher.report.text import plain
+
+BODY_CHARS_MAX = 2_000
+
+
+def show_dry_run(manifest: str, frozen: Frozen, settings: Settings, directory: RunDirectory) -> int:
+    """Print problems, settings and the first request; return the exit code of `check`."""
+    provider = provider_named(frozen.provider, frozen.params)
+    totals = Totals()
+    for line in text_lines(survey(manifest, provider, totals, limit=settings.limit), manifest):
+        click.echo(line)
+
+    click.echo(text_totals(totals))
+    click.echo("")
+    for line in _plan(provider, frozen, settings, directory):
+        click.echo(line)
+
+    if totals.first is not None:
+        click.echo("")
+        for line in _first_request(provider, frozen, totals.first):
+            click.echo(line)
+
+    click.echo("\nNothing was sent.")
+    return SOME_ROWS if totals.bad else OK
+
+
+def _plan(
+    provider: Provider, frozen: Frozen, settings: Settings, directory: RunDirectory
+) -> Iterator[str]:
+    limits, facts = provider.limits(), provider.facts
+    resumes = " (exists: resumes)" if directory.is_run else ""
+    yield f"run directory  {plain(directory.path, 500)}{resumes}"
+    yield f"provider       {facts.title} at {plain(frozen.base_url, 500)}, key from {facts.key_env}"
+    yield f"submit rate    {settings.rate or limits.submit or facts.cautious_rate}"
+    yield f"status rate    {settings.status_rate or limits.status or 'no limit known'}"
+    for key, value in frozen.params.items():
+        yield f"set            {plain(key)} = {plain(msgspec.json.encode(value).decode())}"
+
+    if frozen.download is not None:
+        yield f"download to    {plain(frozen.download, 500)}"
+
+    for field in msgspec.structs.fields(Settings):
+        value = getattr(settings, field.name)
+        if value != field.default and field.name not in ("rate", "status_rate"):
+            yield f"setting        {field.name} = {plain(value)}"
+
+
+def _first_request(provider: Provider, frozen: Frozen, entry: Entry) -> Iterator[str]:
+    values = msgspec.json.decode(entry.body, type=dict[str, object])
+    try:
+        request = provider.submit(values, local_file(values, entry.base))
+    except RowUnusable as gone:
+        yield f"first request  cannot be made: {plain(gone.error.message)}"
+        return
+
+    yield f"first request, of line {entry.line}:"
+    yield f"  {request.method} {plain(frozen.base_url + request.path, 2_000)}"
+    yield f"  {provider.facts.auth_header}: {provider.facts.auth_scheme}***"
+    yield from _body(request)
+
+
+def _body(request: Request) -> Iterator[str]:
+    if request.json is not None:
+        yield "  Content-Type: application/json"
+        yield f"  {plain(request.json.decode('utf-8', 'replace'), BODY_CHARS_MAX)}"
+        return
+
+    yield "  Content-Type: multipart/form-data"
+    for name, value in request.form:
+        yield f"  {plain(name)} = {plain(value, BODY_CHARS_MAX)}"
+
+    for part in request.files:
+        yield f"  {plain(part.field)} = @{plain(part.path, 500)} ({plain(part.content_type)})"

@@ -1,0 +1,129 @@
+"""What becomes of whatever went wrong: one clear line, and an exit code for whose fault it was.
+
+Rule: a person's mistake and a broken disk get one line. Only a bug in batcher gets a traceback,
+with every value of an environment variable that names a key taken out of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from pathlib import Path
+from signal import SIGINT
+
+import click
+
+from batcher.cli.exits import BUG, OK, UNUSABLE, signal_exit_code
+from batcher.core.errors import BatcherError, StorageError
+
+KEY_CHARS_MIN = 6  # a shorter value would blot out the traceback, and is no key
+_UNUSABLE_FILE = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR}
+
+
+class ReaderGone(Exception):
+    """Nobody reads standard output any more."""
+
+
+class Crashed(BatcherError):
+    """A bug in batcher ended a run. `told` is its traceback, without secrets."""
+
+    def __init__(self, told: str, log: Path) -> None:
+        super().__init__(told.strip().rpartition("\n")[2])
+        self.told = told
+        self.log = log
+
+
+def say(text: str) -> None:
+    """Tell one line on standard error; if nobody reads there either, nobody is told."""
+    try:
+        click.echo(f"batcher: {text}", err=True)
+    except OSError:
+        return
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Tell what went wrong and return the exit code for it."""
+    error = leaf_of(error)
+    match error:
+        case SystemExit():
+            return error.code if isinstance(error.code, int) else OK
+        case click.exceptions.NoArgsIsHelpError():
+            click.echo(error.format_message(), err=True)
+            return UNUSABLE
+        case click.ClickException():
+            say(_usage(error))
+            return UNUSABLE
+        case KeyboardInterrupt() | click.Abort():
+            return signal_exit_code(SIGINT)
+        case BatcherError() if error.exit_code != BUG:
+            say(str(error))
+            return error.exit_code
+        case OSError() if error.errno is not None:
+            say(_file_trouble(error))
+            return UNUSABLE if error.errno in _UNUSABLE_FILE else StorageError.exit_code
+        case Crashed():
+            _tell_bug(error.told, f"; its log is {error.log}")
+            return BUG
+        case _:
+            _tell_bug("".join(traceback.format_exception(error)), "")
+            return BUG
+
+
+def leaf_of(error: BaseException) -> BaseException:
+    """Return the exception of a group that says most: one of batcher's own, or else the first."""
+    leaves: list[BaseException] = []
+    pending = [error]
+    while pending:
+        first = pending.pop(0)
+        if isinstance(first, BaseExceptionGroup):
+            pending.extend(first.exceptions)
+        else:
+            leaves.append(first)
+
+    return next((leaf for leaf in leaves if isinstance(leaf, BatcherError)), leaves[0])
+
+
+def silence_stdout() -> None:
+    """Let the interpreter's last flush go nowhere instead of complaining about a closed pipe."""
+    try:
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        os.close(devnull)
+    except (OSError, ValueError):
+        return
+
+
+def without_keys(text: str) -> str:
+    """Return *text* without the value of any environment variable that names a key."""
+    for name, value in os.environ.items():
+        if name.upper().endswith("_KEY") and len(value) >= KEY_CHARS_MIN:
+            text = text.replace(value, "***")
+
+    return text
+
+
+def _usage(error: click.ClickException) -> str:
+    message = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    if not isinstance(error, click.UsageError) or context is None:
+        return message
+
+    return f"{message.removesuffix('.')}. Try `{context.command_path} --help`."
+
+
+def _file_trouble(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
+
+
+def _tell_bug(told: str, where: str) -> None:
+    told = without_keys(told)
+    last = told.strip().rpartition("\n")[2]
+    try:
+        click.echo(told, err=True, nl=False)
+        click.echo(f"batcher: a bug in batcher: {last}", err=True)
+        click.echo(f"batcher: what the journal holds is safe, `resume` goes on{where}", err=True)
+    except OSError:
+        return

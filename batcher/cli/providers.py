@@ -1,0 +1,92 @@
+"""`batcher providers`: which APIs are known, and what each of them wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import msgspec
+
+from batcher.core.errors import UsageError
+from batcher.providers import PROVIDERS, Facts, Provider, provider_named
+
+EPILOG = """\b
+Examples:
+  batcher providers
+  batcher providers deapi
+  batcher providers --json | jq '.[].key_env'
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("name", required=False)
+@click.option("--json", is_flag=True, help="One JSON array, one object for each provider.")
+def command(name: str | None, json: bool) -> int:
+    """List the APIs that are known, or say all about the one called NAME."""
+    chosen = [_described(one) for one in ([name] if name else PROVIDERS)]
+    if json:
+        click.echo(msgspec.json.encode([_as_json(provider) for provider in chosen]))
+        return 0
+
+    blocks = [_all_about(p) if name else _in_short(p) for p in chosen]
+    click.echo("\n\n".join("\n".join(block) for block in blocks))
+    return 0
+
+
+def _described(name: str) -> Provider:
+    """Return a provider without parameters: for its facts, which need none."""
+    if name not in PROVIDERS:
+        raise UsageError(f"no provider {name!r}; known are: {', '.join(PROVIDERS)}")
+
+    return provider_named(name, {})
+
+
+def _in_short(provider: Provider) -> Iterator[str]:
+    facts = provider.facts
+    yield f"{facts.name}  {facts.title}"
+    yield f"  key       {facts.key_env}"
+    yield f"  needs     {', '.join(facts.required_settings) or 'nothing more'}"
+    yield f"  limits    {_limits(provider)}"
+    yield f"  docs      {facts.docs_url}"
+
+
+def _all_about(provider: Provider) -> Iterator[str]:
+    facts = provider.facts
+    yield from _in_short(provider)
+    yield f"  base URL  {facts.base_url}"
+    yield f"  doubt     {facts.no_idempotency}"
+    if facts.required_settings:
+        yield "\nRequired, in every row or by --set:"
+        yield from _table(facts.required_settings)
+
+    yield "\nParameters: columns of the manifest, or --set KEY=VALUE for all rows:"
+    yield from _table(facts.parameters)
+
+
+def _table(lines: Any) -> Iterator[str]:
+    width = max(map(len, lines), default=0)
+    for name, text in lines.items():
+        yield f"  {name:<{width}}  {text}"
+
+
+def _limits(provider: Provider) -> str:
+    limits = provider.limits()
+    submit = limits.submit or f"none published, submits are held to {provider.facts.cautious_rate}"
+    return f"{submit}; status {limits.status}" if limits.status else submit
+
+
+def _as_json(provider: Provider) -> dict[str, object]:
+    facts: Facts = provider.facts
+    limits = provider.limits()
+    return {
+        "name": facts.name,
+        "title": facts.title,
+        "base_url": facts.base_url,
+        "key_env": facts.key_env,
+        "docs_url": facts.docs_url,
+        "parameters": dict(facts.parameters),
+        "required_settings": dict(facts.required_settings),
+        "limits": {"submit": limits.submit, "status": limits.status},
+        "cautious_rate": facts.cautious_rate,
+    }

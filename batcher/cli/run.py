@@ -1,0 +1,119 @@
+"""`batcher run`: a manifest through a provider; the same command again resumes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from batcher.adapters.rundir import RunDirectory, default_run_directory
+from batcher.adapters.runfile import differences, read_run_file, write_run_file
+from batcher.cli.failure import say
+from batcher.cli.flags import settings_flags
+from batcher.cli.wishes import (
+    IN_RUN,
+    STDIN,
+    ConfiguredCommand,
+    frozen_of,
+    key_file_option,
+    new_settings,
+    provider_option,
+    screen_of,
+    screen_options,
+    set_option,
+)
+from batcher.core.errors import UsageError
+from batcher.core.settings import Frozen, Settings
+from batcher.providers import PROVIDERS
+
+EPILOG = """\b
+Examples:
+  batcher run photos.jsonl --provider removit
+  batcher run photos/ --provider removit --set mode=clipping --download
+  batcher run prompts.csv --provider deapi --set task=ocr --max-jobs 50
+  batcher run photos.jsonl --provider removit --dry-run
+
+The API key comes from REMOVIT_API_KEY or DEAPI_API_KEY, or --api-key-file.
+Every flag has a variable (--in-flight: BATCHER_IN_FLIGHT) and a key in
+batcher.toml (in-flight). A flag counts most, then the variable, then the
+file. The word none takes a limit away.
+
+Exit codes: 0 every row succeeded, 2 cannot be used as given, 3 finished but
+some rows did not succeed, 4 stopped early and resumable, 5 in use by another
+process, 74 disk failed, 130 or 143 interrupted and resumable.
+"""
+
+
+@click.command(cls=ConfiguredCommand, epilog=EPILOG)
+@click.argument("manifest")
+@provider_option
+@click.option("--run-dir", metavar="DIR", help="Where the run lives. [runs/<manifest>-<provider>]")
+@click.option("--base-url", metavar="URL", help="Another address of the API. [the provider's own]")
+@set_option
+@click.option(
+    "--download",
+    metavar="DIR",
+    is_flag=False,
+    flag_value=IN_RUN,
+    help="Fetch the result files, into DIR or else into downloads/ of the run directory.",
+)
+@key_file_option
+@click.option(
+    "--dry-run", is_flag=True, help="Check all rows, show the first request, send nothing."
+)
+@settings_flags
+@screen_options
+def command(manifest: str, **flags: Any) -> int:
+    """Submit every row of MANIFEST once and follow its job to the end.
+
+    MANIFEST is JSONL, CSV, a text file of URLs or paths, a folder of images, or - for standard
+    input; gzip is fine. The same command again goes on where the last one ended; on a finished run
+    it makes no request.
+    """
+    directory = RunDirectory(_run_path(manifest, flags))
+    frozen = frozen_of(manifest, flags, directory)
+    settings = new_settings(flags, frozen.base_url)
+    if flags["dry_run"]:
+        from batcher.cli.dry_run import show_dry_run
+
+        return show_dry_run(manifest, frozen, settings, directory)
+
+    from batcher.adapters.keys import read_key
+
+    facts = PROVIDERS[frozen.provider].facts
+    key = read_key(facts.key_env, flags["api_key_file"], os.environ)
+
+    from batcher.adapters.manifest import open_manifest
+    from batcher.cli.drive import Drive, drive
+
+    open_manifest(manifest)  # before a run directory is made for one that is not there
+    if manifest == STDIN and sys.stdin.isatty():
+        say("reading the manifest from the terminal; end it with Ctrl-D")
+
+    directory.create()
+    with directory.lock(time.time()):
+        begin_or_resume(directory, frozen, settings)
+        return drive(Drive(directory, frozen, settings, key, screen_of(flags)))
+
+
+def _run_path(manifest: str, flags: dict[str, Any]) -> Path:
+    chosen = flags["run_dir"]
+    return Path(chosen) if chosen else default_run_directory(manifest, flags["provider"])
+
+
+def begin_or_resume(directory: RunDirectory, frozen: Frozen, settings: Settings) -> None:
+    """Write `run.toml`; refuse a command that would make another run of an existing one."""
+    if directory.is_run:
+        stored, _ = read_run_file(directory.run_file)
+        found = differences(stored, frozen)
+        if found:
+            raise UsageError(
+                f"{directory.path} holds another run; give this one its own --run-dir, or go on "
+                f"with that one by `batcher resume`: {'; '.join(found)}"
+            )
+
+    write_run_file(directory.run_file, frozen, settings)

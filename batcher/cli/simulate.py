@@ -1,0 +1,89 @@
+"""`batcher simulate`: a faithful local copy of an API, with faults on demand."""
+
+from __future__ import annotations
+
+import os
+from signal import SIGHUP, SIGINT, SIGTERM
+
+import anyio
+import click
+
+from batcher.cli.failure import say
+from batcher.cli.origin import is_loopback
+from batcher.providers import PROVIDERS
+from batcher.report.text import command_text
+from batcher.simulator.faults import FaultPlan, knobs
+from batcher.simulator.presets import PRESETS
+
+TEST_KEY = "test-key"
+EPILOG = f"""\b
+Examples:
+  batcher simulate --provider removit
+  batcher simulate --provider deapi --port 8080 --preset flaky --seed 7
+  batcher simulate --provider removit --faults drop_after=0.05,duration=3
+
+\b
+Knobs of --faults, joined by commas; a preset may come first:
+{os.linesep.join("  " + line for line in knobs())}
+
+Exit code: 0, when it is ended by Ctrl-C or SIGTERM.
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--provider", type=click.Choice(list(PROVIDERS)), required=True, help="Which API.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="0 takes a free one. [0]")
+@click.option("--host", default="127.0.0.1", help="A loopback address. [127.0.0.1]")
+@click.option(
+    "--seed", type=int, default=0, help="The same seed and calls give the same faults. [0]"
+)
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="A named set of faults.")
+@click.option("--faults", metavar="KNOB=VALUE,…", help="What goes wrong; over --preset, if given.")
+@click.option("--key", default=TEST_KEY, help=f"The API key that it accepts. [{TEST_KEY}]")
+def command(
+    provider: str,
+    port: int,
+    host: str,
+    seed: int,
+    preset: str | None,
+    faults: str | None,
+    key: str,
+) -> int:
+    """Serve a copy of an API on this machine until Ctrl-C, then say what it saw.
+
+    It is strict, keeps a ledger of every submit and job, and costs nothing. The two lines to type
+    are printed when it listens.
+    """
+    if not is_loopback(f"http://{f'[{host}]' if ':' in host else host}"):
+        raise click.UsageError(f"--host {host}: only a loopback address, such as 127.0.0.1")
+
+    plan = FaultPlan.parse(",".join(part for part in (preset, faults) if part))
+
+    from batcher.cli.loop import run_async
+    from batcher.simulator import Simulation, serve
+
+    simulation = Simulation(provider, plan, seed, keys=(key,))
+
+    def tell(base_url: str) -> None:
+        click.echo(command_text("export", f"{PROVIDERS[provider].facts.key_env}={key}"))
+        words = ("batcher", "run", "MANIFEST", "--provider", provider, "--base-url", base_url)
+        click.echo(command_text(*words))
+        say("listening; Ctrl-C ends it")
+
+    async def until_signal() -> None:
+        async with anyio.create_task_group() as server:
+            server.start_soon(_end_on_signal, server.cancel_scope)
+            await serve(simulation, host, port, on_ready=tell)
+
+    run_async(until_signal)
+    for name, count in simulation.ledger.counts().items():
+        click.echo(f"{name:<24} {count:,}")
+
+    return 0
+
+
+async def _end_on_signal(server: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(SIGINT, SIGTERM, SIGHUP) as signals:
+        async for _ in signals:
+            server.cancel()
+            return

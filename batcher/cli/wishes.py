@@ -1,0 +1,151 @@
+"""What `run`, `check`, `resume` and `retry` have in common: options, and the values made of them.
+
+Rule: flag > environment (`BATCHER_…`, one flat name for each flag) > `batcher.toml` > default. For
+a run that exists, its `run.toml` stands where `batcher.toml` and the defaults stand for a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from batcher.adapters.rundir import RunDirectory
+from batcher.cli.config import NAME, read_config
+from batcher.cli.flags import SectionedCommand, given_settings
+from batcher.cli.origin import checked_base_url, is_loopback
+from batcher.cli.screen import Screen
+from batcher.cli.values import SetOption, count, key_value, one_of_each
+from batcher.core.errors import UsageError
+from batcher.core.settings import Frozen, Settings
+from batcher.providers import PROVIDERS, provider_named
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+PREFIX = "BATCHER"
+IN_RUN = "in-run"  # `--download` without a folder
+STDIN = "-"
+HELP = frozenset({"-h", "--help"})
+LEVELS = ("debug", "info", "warning", "error")
+
+provider_option = click.option(
+    "--provider",
+    type=click.Choice(list(PROVIDERS)),
+    required=True,
+    help="The API; `batcher providers` says more about each.",
+)
+set_option = click.option(
+    "--set",
+    cls=SetOption,
+    type=key_value,
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A parameter of the API for all rows; a row's own value wins. May be given again.",
+)
+limit_option = click.option("--limit", type=count, metavar="N", help="Only the first N rows.")
+key_file_option = click.option(
+    "--api-key-file",
+    metavar="FILE",
+    help="Read the API key from a file that only you can read, instead of the environment.",
+)
+
+
+def screen_options(function: C) -> C:
+    """Give a command the flags that say what is shown."""
+    for option in (
+        click.option(
+            "--log-level",
+            type=click.Choice(LEVELS),
+            default="info",
+            help="Events from this level on go to log.jsonl and to --json. [info]",
+        ),
+        click.option("--json", is_flag=True, help="Events on standard output, as JSON."),
+        click.option("--quiet", "-q", is_flag=True, help="Say nothing unless something is wrong."),
+    ):
+        function = option(function)
+
+    return function
+
+
+class ConfiguredCommand(SectionedCommand):
+    """A command whose options may also come from the environment and from `batcher.toml`."""
+
+    reads_file = True
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Put what `batcher.toml` says below flags and environment."""
+        if self.reads_file and not HELP.intersection(args):
+            from batcher.cli.run import command as run
+
+            known = [param.name for param in run.params if isinstance(param, click.Option)]
+            extra["default_map"] = read_config(Path(NAME), [name for name in known if name])
+
+        return super().make_context(info_name, args, parent, auto_envvar_prefix=PREFIX, **extra)
+
+
+class ResumingCommand(ConfiguredCommand):
+    """The same for a run that exists: its own `run.toml` is its configuration."""
+
+    reads_file = False
+
+
+def screen_of(flags: Mapping[str, Any]) -> Screen:
+    """Return what is to be shown."""
+    return Screen(quiet=flags["quiet"], json=flags["json"], log_level=flags["log_level"])
+
+
+def frozen_of(manifest: str, flags: Mapping[str, Any], directory: RunDirectory) -> Frozen:
+    """Return what a new run is about. Raises `UsageError` for what can never work."""
+    params = dict(one_of_each(flags["set"]))
+    facts = provider_named(flags["provider"], params).facts
+    download = flags["download"]
+    if download is not None:
+        folder = directory.downloads if download in (IN_RUN, True) else Path(download)
+        download = str(folder.absolute())
+
+    return Frozen(
+        provider=facts.name,
+        base_url=checked_base_url(flags["base_url"] or facts.base_url),
+        manifest=manifest if manifest == STDIN else str(Path(manifest).absolute()),
+        params=params,
+        download=download,
+    )
+
+
+def new_settings(flags: Mapping[str, Any], base_url: str) -> Settings:
+    """Return how a new run goes about it."""
+    given = given_settings(flags)
+    if is_loopback(base_url):
+        given.setdefault("allow_private", True)
+
+    return Settings(**given)  # type: ignore[arg-type]  # each flag's type is that of its field
+
+
+def resumed_settings(stored: Settings, flags: Mapping[str, Any], now: float) -> Settings:
+    """Return how an existing run goes on: as before, but for what is given now.
+
+    A `finish_by` that is over belonged to the night before.
+    """
+    given = given_settings(flags)
+    if stored.finish_by is not None and stored.finish_by <= now:
+        given.setdefault("finish_by", None)
+
+    return msgspec.structs.replace(stored, **given)
+
+
+def existing_run(text: str) -> RunDirectory:
+    """Return the run directory that a person names. Raises `UsageError` if it is none."""
+    directory = RunDirectory(Path(text))
+    if not directory.is_run:
+        raise UsageError(f"{text}: is no run directory; it has no run.toml")
+
+    return directory

@@ -1,0 +1,141 @@
+"""What stands on the screen when a run ends, and what `batcher status` prints: the same lines.
+
+Rule: numbers first, then what a person must look at, then the next command, ready to paste.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from batcher.core.lifecycle import OUTCOMES, State
+from batcher.core.model import StopReason
+from batcher.report.summary import Stopped, Summary
+from batcher.report.text import (
+    command_text,
+    count_text,
+    duration_text,
+    path_word,
+    plain,
+    rows_text,
+)
+
+REASONS = {
+    StopReason.UNAUTHORIZED: "the API does not accept the key",
+    StopReason.FORBIDDEN: "the key may not do this",
+    StopReason.OUT_OF_CREDITS: "the account is out of credits",
+    StopReason.DEADLINE: "the time is up",
+    StopReason.BUDGET: "the run may make no more jobs",
+    StopReason.FAILURE_LIMIT: "too many rows failed",
+    StopReason.THROTTLED: "the API asks for a long wait",
+    StopReason.UNAVAILABLE: "the API cannot be reached",
+}
+
+
+def closing_lines(summary: Summary, directory: Path, title: str) -> list[str]:
+    """Return everything that a person wants to know of a run that this process brought here."""
+    return [
+        *state_lines(summary, directory, title),
+        *(f"next: {command}" for command in next_commands(summary, directory)),
+    ]
+
+
+def state_lines(summary: Summary, directory: Path, title: str) -> list[str]:
+    """Return how a run stands."""
+    word = "for" if summary.state == "running" else "after"
+    took = f" {word} {duration_text(summary.wall_s)}" if summary.wall_s else ""
+    return [
+        f"{plain(title)}: {summary.state}{took}",
+        *_table(summary, directory),
+        *_money(summary),
+        *_stop(summary.stopped),
+        *_look_at(summary, directory),
+    ]
+
+
+def next_commands(summary: Summary, directory: Path) -> list[str]:
+    """Return the commands that make sense now, the most important first."""
+    if summary.state == "running":
+        return []
+
+    run, commands = path_word(directory), []
+    if summary.in_doubt:
+        commands.append(command_text("batcher", "doubt", "list", run))
+
+    if summary.state == "stopped":
+        commands.append(command_text("batcher", "resume", run))
+
+    if summary.exhausted:
+        commands.append(command_text("batcher", "retry", run))
+
+    return commands
+
+
+def _table(summary: Summary, directory: Path) -> Iterator[str]:
+    counts = {state: int(getattr(summary, state)) for state in OUTCOMES}
+    width = max(len(count_text(n)) for n in (*counts.values(), summary.rows, summary.pending))
+    yield f"  {'rows':<10} {count_text(summary.rows):>{width}}"
+    for state, count in counts.items():
+        where = f"  {plain(directory / f'{state}.jsonl', 1_000)}" if count else ""
+        yield f"  {_word(state):<10} {count_text(count):>{width}}{where}"
+
+    if summary.pending:
+        yield f"  {'pending':<10} {count_text(summary.pending):>{width}}"
+
+
+def _money(summary: Summary) -> Iterator[str]:
+    yield (
+        f"  jobs accepted {count_text(summary.jobs_accepted)}, "
+        f"submits {count_text(summary.submits)}, "
+        f"status reads {count_text(summary.status_reads)}, "
+        f"throttled {count_text(summary.throttled)}"
+    )
+    refunds = summary.refunds
+    told = [
+        f"{count_text(count)} {word}"
+        for count, word in (
+            (refunds.done, "done"),
+            (refunds.already_done, "already done"),
+            (refunds.unconfirmed, "unconfirmed"),
+        )
+        if count
+    ]
+    if told:
+        yield f"  refunds: {', '.join(told)}"
+
+
+def _stop(stopped: Stopped | None) -> Iterator[str]:
+    if stopped is None:
+        return
+
+    reason = next((f" ({text})" for word, text in REASONS.items() if word == stopped.reason), "")
+    yield f"stopped: {plain(stopped.reason)}{reason}: {plain(stopped.message, 500)}"
+    if stopped.resume_at is not None:
+        yield f"come back after {plain(stopped.resume_at)}"
+
+
+def _look_at(summary: Summary, directory: Path) -> Iterator[str]:
+    """Say what only a person can decide."""
+    if summary.in_doubt:
+        yield (
+            f"{rows_text(summary.in_doubt)} in doubt: sent, answer unknown, perhaps paid for; "
+            "not sent again until you decide"
+        )
+
+    if summary.refunds.unconfirmed:
+        files = [directory / f"{state}.jsonl" for state in (State.FAILED, State.EXHAUSTED)]
+        held = [
+            file for file, n in zip(files, (summary.failed, summary.exhausted), strict=True) if n
+        ]
+        find = command_text("grep", "-h", '"refund":"unconfirmed"', *map(path_word, held))
+        yield f"{rows_text(summary.refunds.unconfirmed)} whose refund somebody must check: {find}"
+
+    if summary.state == "finished" and not summary.rows:
+        yield "warning: the manifest has no rows"
+
+    if summary.pending and summary.state == "finished":
+        yield f"{rows_text(summary.pending)} pending that are no longer in the manifest"
+
+
+def _word(state: str) -> str:
+    return state.replace("_", " ")

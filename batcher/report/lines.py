@@ -1,0 +1,44 @@
+"""One plain line for a run at one instant: for cron, pipes, and terminals that cannot paint."""
+
+from __future__ import annotations
+
+from batcher.core.lifecycle import OUTCOMES
+from batcher.core.stats import LaneView, Snapshot
+from batcher.report.text import count_text, duration_text, plain, rate_text
+
+
+def progress_line(shot: Snapshot) -> str:
+    """Return how far the run is, how fast it goes, and what holds it back."""
+    parts = [duration_text(shot.elapsed_s), _ended(shot), *_outcomes(shot)]
+    parts.append(f"in flight {count_text(shot.in_flight)}")
+    parts += [f"{lane.name} {rate_text(lane.per_s)}" for lane in shot.lanes if lane.started]
+    parts += [closed_text(lane) for lane in shot.lanes if lane.closed_s is not None]
+    if shot.eta_s is not None:
+        parts.append(f"left {duration_text(shot.eta_s)}")
+
+    if shot.binding:
+        parts.append(f"held back by: {plain(shot.binding)}")
+
+    return " · ".join(parts)
+
+
+def closed_text(lane: LaneView) -> str:
+    """Return for how long a lane lets nothing start, and why."""
+    why = f" ({plain(lane.closed_why)})" if lane.closed_why else ""
+    return f"{lane.name} closed for {duration_text(lane.closed_s or 0.0)}{why}"
+
+
+def _ended(shot: Snapshot) -> str:
+    if not shot.rows_total:
+        return f"{count_text(shot.ended)} rows ended"
+
+    share = 100 * shot.ended // shot.rows_total
+    return f"{count_text(shot.ended)} of {count_text(shot.rows_total)} rows ended ({share} %)"
+
+
+def _outcomes(shot: Snapshot) -> list[str]:
+    return [
+        f"{state.replace('_', ' ')} {count_text(shot.count(state))}"
+        for state in OUTCOMES
+        if shot.count(state)
+    ]

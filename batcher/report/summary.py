@@ -1,0 +1,194 @@
+"""The summary of a run: the one object that `summary.json` holds and `status --json` prints.
+
+Rule: counts are the journal's, so they are right after any crash; only why the run stopped and how
+long it took come from `summary.json` itself. `wall_s` is the time that all processes of a run took
+together: the file's, as the process found it, plus its own.
+
+    state      running   a process owns the run directory
+               finished  every row of the manifest has its outcome
+               stopped   anything else: `resume` goes on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from batcher.adapters.atomic import write_atomically
+from batcher.core.lifecycle import State
+from batcher.core.model import Stop, iso
+
+NAME = "summary.json"
+VERSION = 1
+
+RunState = Literal["running", "finished", "stopped"]
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """Why a run stopped before its end."""
+
+    reason: str
+    message: str
+    resume_at: str | None = None
+
+
+class Refunds(msgspec.Struct, frozen=True):
+    """What the API said of the money of jobs that failed, in rows."""
+
+    done: int = 0
+    already_done: int = 0
+    unconfirmed: int = 0
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a run in numbers."""
+
+    v: int = VERSION
+    state: RunState = "stopped"
+    rows: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    exhausted: int = 0
+    in_doubt: int = 0
+    pending: int = 0  # rows read so far without an outcome; accepted ones are in it
+    stopped: Stopped | None = None
+    jobs_accepted: int = 0
+    submits: int = 0
+    status_reads: int = 0
+    throttled: int = 0
+    refunds: Refunds = Refunds()
+    wall_s: float = 0.0
+    updated: str | None = None
+
+    @property
+    def ended(self) -> int:
+        """Rows that have an outcome."""
+        return self.succeeded + self.failed + self.exhausted + self.in_doubt
+
+    def as_json(self) -> bytes:
+        """Return the object as one line of JSON, without the newline."""
+        return msgspec.json.encode(self)
+
+
+def summary_of(
+    counters: Mapping[str, int],
+    *,
+    state: RunState,
+    stopped: Stopped | None,
+    wall_s: float,
+    at: float | None = None,
+) -> Summary:
+    """Build the summary of a run from the journal's *counters*. The only place that does."""
+
+    def count(name: str) -> int:
+        return counters.get(name, 0)
+
+    waiting = (State.PENDING, State.INTENT, State.ACCEPTED, State.READY)
+    return Summary(
+        state=state,
+        rows=count("rows"),
+        succeeded=count("succeeded"),
+        failed=count("failed"),
+        exhausted=count("exhausted"),
+        in_doubt=count("in_doubt"),
+        pending=sum(count(name) for name in waiting),
+        stopped=stopped,
+        jobs_accepted=count("jobs_accepted"),
+        submits=count("submits"),
+        status_reads=count("status_reads"),
+        throttled=count("throttled"),
+        refunds=Refunds(
+            done=count("refund_done"),
+            already_done=count("refund_already_done"),
+            unconfirmed=count("refund_unconfirmed"),
+        ),
+        wall_s=round(wall_s, 3),
+        updated=iso(at),
+    )
+
+
+def stopped_by(stop: Stop | None) -> Stopped | None:
+    """Return why a run stopped, as the summary writes it."""
+    return None if stop is None else Stopped(stop.reason, stop.message, iso(stop.resume_at))
+
+
+def state_of(*, is_owned: bool, pending: int, last: Summary | None) -> RunState:
+    """Say how a run stands, seen from outside.
+
+    Nothing pending is not enough to be finished: a process that was killed may not have read its
+    manifest to the end. So the last process must have said that it finished, and nobody must have
+    made rows pending again since (`doubt`). What it left pending has vanished from the manifest.
+    """
+    if is_owned:
+        return "running"
+
+    finished = last is not None and last.state == "finished" and last.pending == pending
+    return "finished" if finished else "stopped"
+
+
+def seen_from_outside(
+    counters: Mapping[str, int], last: Summary | None, *, is_owned: bool
+) -> Summary:
+    """Build the summary of a run that another process may be busy with, or that was killed."""
+    found = summary_of(counters, state="stopped", stopped=None, wall_s=0.0)
+    state = state_of(is_owned=is_owned, pending=found.pending, last=last)
+    return msgspec.structs.replace(
+        found,
+        state=state,
+        stopped=last.stopped if last is not None and state == "stopped" else None,
+        wall_s=0.0 if last is None else last.wall_s,
+        updated=None if last is None else last.updated,
+    )
+
+
+def read_summary(directory: Path) -> Summary | None:
+    """Return what `summary.json` says, or None if there is none or it cannot be read.
+
+    A summary is derived: a damaged one costs the run its wall time and nothing else.
+    """
+    try:
+        return msgspec.json.decode((directory / NAME).read_bytes(), type=Summary)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+class SummaryFile:
+    """`summary.json` of a run that this process owns."""
+
+    def __init__(self, directory: Path) -> None:
+        self._before = read_summary(directory) or Summary()
+        self._path = directory / NAME
+
+    def begin(self) -> None:
+        """Say that the run goes on: who finds this file after a kill must not think it finished."""
+        going = msgspec.structs.replace(self._before, state="running", stopped=None)
+        write_atomically(self._path, going.as_json() + b"\n")
+
+    def decided(self, counters: Mapping[str, int]) -> Summary:
+        """Bring the counts up to date after a person's decision."""
+        summary = seen_from_outside(counters, self._before, is_owned=False)
+        write_atomically(self._path, summary.as_json() + b"\n")
+        return summary
+
+    def write(
+        self,
+        counters: Mapping[str, int],
+        *,
+        state: RunState,
+        stop: Stop | None,
+        elapsed_s: float,
+        at: float,
+    ) -> Summary:
+        """Replace the file; *elapsed_s* is the time of this process. Raises `OSError`."""
+        summary = summary_of(
+            counters,
+            state=state,
+            stopped=stopped_by(stop),
+            wall_s=self._before.wall_s + elapsed_s,
+            at=at,
+        )
+        write_atomically(self._path, summary.as_json() + b"\n")
+        return summary

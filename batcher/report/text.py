@@ -1,0 +1,75 @@
+"""Words for numbers and times, and a way to show text that a stranger wrote.
+
+Rule: nothing that comes out of here can move a cursor, colour a line, ring a bell or turn the
+direction of writing.
+"""
+
+from __future__ import annotations
+
+import shlex
+import unicodedata
+from collections.abc import Iterator
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode's general categories
+
+
+def plain(text: object, chars_max: int = 200) -> str:
+    """Return *text* in one line, unprintable characters as escapes, cut to *chars_max*."""
+    cut = str(text)[: chars_max + 1]
+    seen = "".join(_visible(char) for char in cut)
+    return seen if len(seen) <= chars_max else seen[: max(0, chars_max - 1)] + "…"
+
+
+def _visible(char: str) -> str:
+    category = unicodedata.category(char)
+    if category == "Zs" or char in "\n\t\r":  # blanks of all widths
+        return " "
+
+    if category not in _UNSEEN:
+        return char
+
+    return char.encode("unicode_escape").decode()
+
+
+def count_text(number: int) -> str:
+    """Return `1,234`."""
+    return f"{number:,}"
+
+
+def rows_text(number: int) -> str:
+    """Return `1 row` or `1,234 rows`."""
+    return f"{number:,} row" if number == 1 else f"{number:,} rows"
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration in its two largest units: `45 s`, `3 min 12 s`, `2 h 5 min`, `3 d 4 h`."""
+    parts = list(_parts(max(0, round(seconds))))
+    first = next((n for n, (amount, _) in enumerate(parts) if amount), len(parts) - 1)
+    shown = [f"{amount} {unit}" for amount, unit in parts[first : first + 2] if amount]
+    return " ".join(shown) or "0 s"
+
+
+def _parts(seconds: int) -> Iterator[tuple[int, str]]:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        amount, seconds = divmod(seconds, size)
+        yield amount, unit
+
+
+def rate_text(per_s: float) -> str:
+    """Return requests per second in so few digits that they do not flicker: `0.25/s`, `12/s`."""
+    digits = 2 if per_s < 1 else 1 if per_s < 10 else 0
+    return f"{per_s:,.{digits}f}/s"
+
+
+def command_text(*words: str) -> str:
+    """Return a command as it can be pasted into a shell.
+
+    A path that begins with a dash must be given as `./-…`: no quoting keeps it from being a flag.
+    """
+    return " ".join(shlex.quote(word) for word in words)
+
+
+def path_word(path: object) -> str:
+    """Return a path as an argument that no parser takes for a flag."""
+    text = str(path)
+    return f"./{text}" if text.startswith("-") and text != "-" else text

@@ -1,0 +1,86 @@
+"""The live view on a real terminal: nothing wraps, nothing tears, the last frame stays."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.processes import Shell
+from tests.cli.terminal import Screen, run_in_terminal
+
+pytestmark = pytest.mark.e2e
+
+DEMO = ["demo", "--rows", "40", "--speed", "8", "--dir", "d"]
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_the_demo_shows_itself_and_keeps_its_promise(tmp_path: Path, columns: int) -> None:
+    """One frame stands there at the end, of the terminal's width; the verdict is on stdout."""
+    code, came, out = run_in_terminal(
+        DEMO, columns=columns, cwd=tmp_path, environ=Shell(tmp_path).environ
+    )
+    screen = Screen(columns)
+    screen.feed(came)
+
+    assert code == 0, came
+    assert screen.text.count("manifest.jsonl, removit") == 1
+    assert "40 of 40 rows, 100 %" in screen.text
+    assert max(map(len, screen.lines)) <= columns
+    assert "0 rows paid twice" in out
+    summary = json.loads((tmp_path / "d/run/summary.json").read_text())
+    assert (summary["rows"], summary["pending"], summary["state"]) == (40, 0, "finished")
+    assert (tmp_path / "d/run/downloads").is_dir()
+
+
+def test_it_can_be_played_twice_in_one_folder(tmp_path: Path) -> None:
+    """A second demo makes a run of its own."""
+    shell = Shell(tmp_path)
+    for _ in range(2):
+        assert shell.do("demo", "--rows", "3", "--speed", "20", "--dir", "d").returncode == 0
+
+    assert {path.name for path in (tmp_path / "d").iterdir()} == {"manifest.jsonl", "run", "run-2"}
+
+
+def test_a_resize_and_a_ctrl_c_in_the_middle(tmp_path: Path) -> None:
+    """The view goes on in the new width, says that it stops, and leaves a readable frame."""
+    seen: list[int] = []
+
+    def interfere(came: str, resize: Callable[[int], None], child: subprocess.Popen[bytes]) -> None:
+        frames = came.count("manifest.jsonl, removit")
+        if frames == 1 and not seen:
+            seen.append(frames)
+            resize(70)
+        elif frames == 3 and len(seen) == 1:
+            seen.append(frames)
+            child.send_signal(signal.SIGINT)
+
+    code, came, out = run_in_terminal(
+        ["demo", "--rows", "400", "--dir", "d"],
+        columns=100,
+        cwd=tmp_path,
+        environ=Shell(tmp_path).environ,
+        on_output=interfere,
+    )
+    screen = Screen(100)
+    screen.feed(came)
+
+    assert code == 130
+    assert screen.text.count("manifest.jsonl, removit") == 2  # one of each width
+    assert re.search(r"^finishing \d+ running submits? \(up to 30 s\)", screen.text, re.MULTILINE)
+    assert "stopping: interrupted: stopped by SIGINT" in screen.text
+    assert "Traceback" not in screen.text
+    assert "0 rows paid twice" in out
+
+
+def test_a_terminal_that_cannot_paint_gets_lines(tmp_path: Path) -> None:
+    """TERM=dumb, and anything that is no terminal: no control sequence at all."""
+    done = Shell(tmp_path).do("demo", "--rows", "3", "--speed", "20", "--dir", "d")
+
+    assert "\x1b" not in done.stderr + done.stdout
+    assert done.stderr.startswith("batcher: 0 s · ")

@@ -1,0 +1,162 @@
+"""What a person writes as a value means what it says, and anything else is told how to look."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime
+from typing import Any
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batcher.cli.values import (
+    NONE,
+    count,
+    duration,
+    failure_limit,
+    instant,
+    json_or_text,
+    key_value,
+    one_of_each,
+    or_none,
+    rate,
+    whole_number,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("15m", 900),
+        ("30s", 30),
+        ("2h", 7_200),
+        ("1d", 86_400),
+        ("1h30m", 5_400),
+        ("500ms", 0.5),
+        ("1.5h", 5_400),
+        ("90", 90),
+        ("0", 0),
+        (" 15M ", 900),
+        (90, 90),
+        (0.5, 0.5),
+    ],
+)
+def test_durations(text: Any, seconds: float) -> None:
+    """A duration is a number with a unit, several of them, or plain seconds."""
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "soon", "15 m", "-1", "m", "1m2", "1e3", "inf", "nan", True, float("inf"), [1]]
+)
+def test_what_is_no_duration(text: Any) -> None:
+    """Anything else is refused, with an example."""
+    with pytest.raises(click.BadParameter, match="write 15m"):
+        duration(text)
+
+
+NOON = datetime(2026, 11, 22, 12, 0).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("18:30", datetime(2026, 11, 22, 18, 30)),
+        ("06:00", datetime(2026, 11, 23, 6, 0)),
+        ("6:00", datetime(2026, 11, 23, 6, 0)),
+        ("12:00", datetime(2026, 11, 23, 12, 0)),
+        ("12:00:01", datetime(2026, 11, 22, 12, 0, 1)),
+        ("2026-12-01T05:00", datetime(2026, 12, 1, 5, 0)),
+        ("2026-12-01T05:00:00+00:00", datetime.fromisoformat("2026-12-01T05:00:00+00:00")),
+        ("2026-12-01T05:00:00Z", datetime.fromisoformat("2026-12-01T05:00:00+00:00")),
+    ],
+)
+def test_a_time_is_the_next_such_time_here(text: str, expected: datetime) -> None:
+    """A clock time is today's or tomorrow's, an ISO time is what it says."""
+    assert instant(text, lambda: NOON) == expected.timestamp()
+
+
+def test_tomorrow_at_six_is_at_six_when_the_clocks_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day of 25 hours does not move the time."""
+    monkeypatch.setenv("TZ", "Europe/Paris")
+    time.tzset()
+    try:
+        evening = datetime.fromisoformat("2026-10-24T20:00:00+02:00").timestamp()
+        expected = datetime.fromisoformat("2026-10-25T06:00:00+01:00").timestamp()
+        assert instant("06:00", lambda: evening) == expected
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("text", ["25:00", "6", "tomorrow", "2026-13-01", "2020-01-01", ""])
+def test_what_is_no_time_to_come(text: str) -> None:
+    """Nonsense and times that are over are refused."""
+    with pytest.raises(click.BadParameter):
+        instant(text, lambda: NOON)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("5", 5),
+        ("1.5", 1.5),
+        ("true", True),
+        ("null", None),
+        ('{"a": [1]}', {"a": [1]}),
+        ("[]", []),
+        ('"5"', '"5"'),  # a JSON string is text, quotes and all
+        ("05", "05"),
+        ("png", "png"),
+        ("", ""),
+        ("NaN", "NaN"),
+        ("Infinity", "Infinity"),
+        ("{", "{"),
+        ("[" * 100_000, "[" * 100_000),
+    ],
+)
+def test_set_values_have_the_type_they_read_as(text: str, value: object) -> None:
+    """A number, boolean, null, object or array is that; all else is text."""
+    found = json_or_text(text)
+
+    assert found == value
+    assert type(found) is type(value)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers(), st.lists, max_leaves=5))
+def test_json_goes_in_as_json(value: object) -> None:
+    """Whatever a program writes as JSON is understood."""
+    assert json_or_text(json.dumps(value)) == value
+
+
+def test_pairs() -> None:
+    """The first = ends the key, and a key may be set once."""
+    assert key_value("prompt=a=b") == ("prompt", "a=b")
+    assert one_of_each((("a", 1), ("b", 2))) == {"a": 1, "b": 2}
+    with pytest.raises(click.BadParameter, match="KEY=VALUE"):
+        key_value("prompt")
+
+    with pytest.raises(click.UsageError, match="--set a is given twice"):
+        one_of_each((("a", 1), ("a", 2)))
+
+
+def test_limits_are_checked_before_anything_is_done() -> None:
+    """A rate or limit that the engine could not read is refused with the engine's own words."""
+    assert (rate("5/m,100/d"), failure_limit("5%"), count("3"), whole_number(0)) == (
+        "5/m,100/d",
+        "5%",
+        3,
+        0,
+    )
+    for read, text in ((rate, "fast"), (failure_limit, "many"), (count, "0"), (whole_number, "-1")):
+        with pytest.raises(click.BadParameter):
+            read(text)
+
+
+def test_none_takes_a_limit_away() -> None:
+    """The word none is a value of its own; everything else is read as before."""
+    assert or_none(count)(" None ") == NONE
+    assert or_none(count)("7") == 7

@@ -1,0 +1,142 @@
+"""The summary tells the truth while a run goes on, after a kill, and when it is over."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+
+from batcher.core.model import Stop, StopReason
+from batcher.report.summary import (
+    RunState,
+    Summary,
+    SummaryFile,
+    read_summary,
+    seen_from_outside,
+    state_of,
+    stopped_by,
+    summary_of,
+)
+
+COUNTERS = {
+    "rows": 10,
+    "pending": 1,
+    "intent": 1,
+    "accepted": 1,
+    "ready": 1,
+    "succeeded": 3,
+    "failed": 1,
+    "exhausted": 1,
+    "in_doubt": 1,
+    "jobs_accepted": 6,
+    "submits": 9,
+    "status_reads": 40,
+    "throttled": 2,
+    "refund_done": 1,
+    "refund_already_done": 2,
+    "refund_unconfirmed": 3,
+}
+
+
+def test_the_object_is_the_published_one() -> None:
+    """Every key that scripts rely on is there, and accepted rows count as pending."""
+    stop = Stop(StopReason.THROTTLED, "come back tomorrow", 1_800_000_000.0)
+    summary = summary_of(COUNTERS, state="stopped", stopped=stopped_by(stop), wall_s=1.5)
+
+    told = json.loads(summary.as_json())
+    assert (
+        told.items()
+        >= {
+            "v": 1,
+            "rows": 10,
+            "succeeded": 3,
+            "failed": 1,
+            "exhausted": 1,
+            "in_doubt": 1,
+            "pending": 4,
+            "stopped": {
+                "reason": "throttled",
+                "message": "come back tomorrow",
+                "resume_at": "2027-01-15T08:00:00.000Z",
+            },
+            "jobs_accepted": 6,
+            "submits": 9,
+            "status_reads": 40,
+            "throttled": 2,
+            "refunds": {"done": 1, "already_done": 2, "unconfirmed": 3},
+            "wall_s": 1.5,
+        }.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("is_owned", "pending", "last", "state"),
+    [
+        (True, 0, ("finished", 0), "running"),
+        (False, 0, ("finished", 0), "finished"),
+        (False, 2, ("finished", 2), "finished"),  # two rows vanished from the manifest
+        (False, 3, ("finished", 2), "stopped"),  # a decision made one pending again
+        (False, 0, ("running", 0), "stopped"),  # killed, perhaps before it had read all rows
+        (False, 0, ("stopped", 0), "stopped"),
+        (False, 0, None, "stopped"),  # killed before the first summary
+    ],
+)
+def test_the_state_seen_from_outside(
+    is_owned: bool, pending: int, last: tuple[RunState, int] | None, state: RunState
+) -> None:
+    """Only a process that finished, and no decision since, makes a run finished."""
+    before = None if last is None else Summary(state=last[0], pending=last[1])
+
+    assert state_of(is_owned=is_owned, pending=pending, last=before) == state
+
+
+def test_wall_time_adds_up_over_processes(tmp_path: Path) -> None:
+    """Each process adds its own time to what the file said when it came."""
+    for elapsed_s, total_s in ((2.0, 2.0), (3.0, 5.0)):
+        file = SummaryFile(tmp_path)
+        file.begin()
+        for share in (0.5, 1.0):
+            file.write({}, state="finished", stop=None, elapsed_s=elapsed_s * share, at=0.0)
+
+        found = read_summary(tmp_path)
+        assert found is not None
+        assert found.wall_s == total_s
+
+
+def test_a_run_that_goes_on_does_not_look_finished(tmp_path: Path) -> None:
+    """A process that is killed right after its start leaves no `finished` behind."""
+    SummaryFile(tmp_path).write({"rows": 5}, state="finished", stop=None, elapsed_s=1, at=0.0)
+    SummaryFile(tmp_path).begin()
+
+    found = read_summary(tmp_path)
+    assert found is not None
+    assert (found.state, found.rows) == ("running", 5)
+
+
+def test_a_stop_is_forgotten_by_the_next_process(tmp_path: Path) -> None:
+    """Why the run stopped the last time is no reason any more once it goes on."""
+    stop = Stop(StopReason.BUDGET, "enough")
+    SummaryFile(tmp_path).write({}, state="stopped", stop=stop, elapsed_s=1, at=0.0)
+    outside = seen_from_outside({}, read_summary(tmp_path), is_owned=True)
+
+    assert outside.stopped is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"rows":"many"}'])
+def test_a_damaged_summary_is_no_summary(tmp_path: Path, content: bytes) -> None:
+    """A file that cannot be read costs the wall time and nothing else."""
+    (tmp_path / "summary.json").write_bytes(content)
+
+    assert read_summary(tmp_path) is None
+    SummaryFile(tmp_path).begin()
+
+
+def test_a_summary_of_a_newer_batcher_is_read() -> None:
+    """Keys that are not known here are passed over."""
+    found = msgspec.json.decode(b'{"v":1,"rows":3,"cost":1.5}', type=Summary)
+
+    assert found.rows == 3
+    assert set(get_args(RunState)) == {"running", "finished", "stopped"}
