@@ -10,7 +10,7 @@ unexport PYTHONPATH PYTHONHOME
 help:  ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1  \2/p' Makefile
 
-demo: bootstrap  ## run 50 rows against the simulator and write a report: no key, no network
+demo: bootstrap  ## a whole run of 200 rows against the simulator: no key, no network
 	@$(PY) -m batcher demo $(ARGS)
 
 test: check  ## everything that CI checks: check, then pytest

@@ -19,7 +19,6 @@ import anyio.to_thread
 
 from batcher.adapters.logs import RunLog, open_log
 from batcher.adapters.logs_redaction import Redaction
-from batcher.adapters.manifest import count_rows
 from batcher.adapters.rundir import RunDirectory
 from batcher.cli.brakes import Brakes
 from batcher.cli.deadline import stop_in_time
@@ -33,7 +32,6 @@ from batcher.core.settings import Frozen, Settings
 from batcher.core.stats import Snapshot
 from batcher.engine.run import Run
 from batcher.engine.session import open_session
-from batcher.report.ahead import Ahead
 from batcher.report.closing import closing_lines
 from batcher.report.summary import RunState, Summary, SummaryFile
 from batcher.report.views import View
@@ -105,8 +103,7 @@ async def _conduct(job: Drive, log: RunLog, view: View) -> tuple[Summary, Signal
     ) as run:
         brakes = Brakes(run, job.settings.grace_s, view.say)
         keeper = _Keeper(run, file)
-        ahead = Ahead(_rows_to_come(job))
-        run.watch(lambda shot: view.show(ahead.complete(shot)))
+        run.watch(view.show)
         try:
             await _execute(job, run, brakes, keeper, log)
         except BaseException:
@@ -118,15 +115,8 @@ async def _conduct(job: Drive, log: RunLog, view: View) -> tuple[Summary, Signal
         with _disk_trouble(job.directory.summary):
             summary = keeper.end("finished" if run.control.stop is None else "stopped")
 
-        view.show(ahead.complete(run.snapshot()))
+        view.show(run.snapshot())
         return summary, brakes.signal
-
-
-def _rows_to_come(job: Drive) -> int | None:
-    """Return roughly how many rows the run will have, if that can be had for next to nothing."""
-    rows = count_rows(job.frozen.manifest) if job.read_manifest else None
-    limit = job.settings.limit
-    return rows if rows is None or limit is None else min(rows, limit)
 
 
 async def _execute(job: Drive, run: Run, brakes: Brakes, keeper: _Keeper, log: RunLog) -> None:

@@ -22,6 +22,10 @@ class Clock:
         """Return epoch seconds."""
         return time.time()
 
+    def thread_time(self) -> float:
+        """Return seconds for code that runs in a worker thread, where there is no event loop."""
+        return time.monotonic()
+
 
 class LoopClock(Clock):
     """A clock whose wall time is the event loop's: for runs on virtual time."""
@@ -32,3 +36,7 @@ class LoopClock(Clock):
     def wall(self) -> float:
         """Return the start plus the event loop's time."""
         return self._start + self.now()
+
+    def thread_time(self) -> float:
+        """Return a time that stands still: there are no threads on virtual time."""
+        return self._start

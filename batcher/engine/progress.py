@@ -25,9 +25,11 @@ ETA_NEEDS_ROWS = 5
 class Progress:
     """Makes snapshots, shows them to observers, and keeps the day's counts durable."""
 
-    def __init__(self, context: Context, lanes: Lanes, feed: Feed) -> None:
+    def __init__(
+        self, context: Context, lanes: Lanes, feed: Feed, rows_expected: int | None
+    ) -> None:
         self.observers: list[Callable[[Snapshot], None]] = []
-        self.rows_total: int | None = None
+        self._rows_expected = rows_expected
         self._context = context
         self._lanes = lanes
         self._feed = feed
@@ -78,7 +80,7 @@ class Progress:
             at=context.clock.wall(),
             elapsed_s=now - self._started,
             counters=self._counters,
-            rows_total=self.rows_total if self._feed.reading else self._counters.get("rows"),
+            rows_total=self._rows_total(),
             in_flight=context.slots.used,
             in_flight_max=context.slots.limit,
             lanes=(
@@ -92,6 +94,14 @@ class Progress:
             reading=self._feed.reading,
         )
         return _with_eta(shot, self._ended_of_this_process(shot))
+
+    def _rows_total(self) -> int | None:
+        """Return the rows of the run: known once the manifest is read, guessed before."""
+        known = self._counters.get("rows", 0)
+        if not self._feed.reading:
+            return known
+
+        return None if self._rows_expected is None else max(self._rows_expected, known)
 
     def _view(self, lane: Lane[Ticket], rate: Rate | None, now: float) -> LaneView:
         wait = lane.gate.wait_s(now)

@@ -52,6 +52,7 @@ class Parts:
         Callable[[], Iterator[Entry]] | None
     )  # None: no manifest to read, go on from the journal
     log: Log
+    rows_expected: int | None = None  # of the manifest, roughly: for the bar, until it is read
     store: Store | None = None  # None: results are not downloaded
     clock: Clock = field(default_factory=Clock)
     rng: Random = field(default_factory=Random)  # jitter only; a simulation gives a seeded one
@@ -93,7 +94,7 @@ class Run:
             follow=self._poller.follow_again,
             collect=self._collect,
         )
-        self._progress = Progress(self._context, self._lanes, self._feed)
+        self._progress = Progress(self._context, self._lanes, self._feed, parts.rows_expected)
 
     async def execute(self) -> Stop | None:
         """Bring every row to its outcome; return why the run stopped early, or None.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from batcher import __version__
 from batcher.adapters.http import HttpTransport
-from batcher.adapters.manifest import open_manifest
+from batcher.adapters.manifest import count_rows, open_manifest
 from batcher.adapters.outcomes import OutcomeFiles
 from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.sqlite import SqliteJournal
@@ -96,6 +96,7 @@ async def open_session(
                     outcomes=outcomes,
                     entries=entries,
                     log=log,
+                    rows_expected=_rows_expected(frozen, settings) if read_manifest else None,
                     store=store,
                 )
             )
@@ -107,6 +108,12 @@ def _entries(
     skip = [] if frozen.download is None else [Path(frozen.download)]
     manifest = open_manifest(frozen.manifest, skip=skip)
     return lambda: manifest.entries(ProviderCheck(provider), limit=settings.limit)
+
+
+def _rows_expected(frozen: Frozen, settings: Settings) -> int | None:
+    """Return roughly how many rows the run will have, if that can be had for next to nothing."""
+    rows = count_rows(frozen.manifest)
+    return rows if rows is None or settings.limit is None else min(rows, settings.limit)
 
 
 def _make_folder(name: str) -> Path:

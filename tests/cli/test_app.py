@@ -31,7 +31,7 @@ def loaded_by(*words: str) -> set[str]:
     return set(child.stderr.split())
 
 
-@pytest.mark.parametrize("words", ["", *[name for name in WITH_HELP if name != "simulate"]])
+@pytest.mark.parametrize("words", ["", *WITH_HELP])
 def test_help_loads_nothing_heavy(words: str) -> None:
     """Help is there at once, because what a run needs is not loaded for it."""
     assert loaded_by(*words.split(), "--help") == set()

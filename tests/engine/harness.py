@@ -82,11 +82,13 @@ class Night:
         during: Callable[[Run], Any] | None = None,
         *,
         read_manifest: bool = True,
+        rows_expected: int | None = None,
         **settings: Any,
     ) -> Stop | None:
         """Run one process to its end; `during` is a task beside it that may brake the run."""
         with self.books() as (journal, outcomes):
             parts = self._parts(journal, outcomes, settings)
+            parts = replace(parts, rows_expected=rows_expected)
             run = Run(parts if read_manifest else replace(parts, entries=None))
             if during is None:
                 return await run.execute()

@@ -88,6 +88,21 @@ async def test_no_more_jobs_are_open_than_allowed(tmp_path: Path) -> None:
     assert most == 7
 
 
+async def test_a_snapshot_knows_how_much_lies_ahead(tmp_path: Path) -> None:
+    """While the manifest is read its expected rows fill the gap; after that the rows are known."""
+    night = Night(tmp_path, faults="duration=5", settings={"in_flight": 5})
+    night.write_urls(30)
+    seen: list[tuple[bool, int | None]] = []
+
+    async def during(run: Run) -> None:
+        run.watch(lambda shot: seen.append((shot.reading, shot.rows_total)))
+
+    await night.process(during, rows_expected=28)
+
+    assert {total for reading, total in seen if reading} <= {28, 30}
+    assert seen[-1] == (False, 30)
+
+
 # PAUSES
 
 

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from batcher.core.model import ErrorKind, Stop, StopReason
 from batcher.core.stats import ErrorView, Snapshot
-from batcher.report.ahead import Ahead
 from batcher.report.lines import progress_line
 from batcher.report.live import LiveView
 from batcher.report.views import LineView, NoView
@@ -164,20 +163,3 @@ def test_silence_is_silent() -> None:
         view.say("stopping now")
 
     assert lines == ["stopping now"]
-
-
-def test_the_rows_to_come_fill_the_gap() -> None:
-    """While the manifest is being read, its rough count gives total and time to go."""
-    ahead = Ahead(4_000)
-    start = middle(rows_total=None, eta_s=None, elapsed_s=0.0)
-    assert ahead.complete(start).rows_total == 4_000
-
-    counters = {**start.counters, "succeeded": 1_200}  # 100 more, in 100 seconds
-    later = ahead.complete(middle(rows_total=None, eta_s=None, elapsed_s=100.0, counters=counters))
-    assert later.eta_s == 4_000 - later.ended
-
-
-def test_what_the_run_knows_itself_wins() -> None:
-    """A rough count never replaces the run's own total, nor goes below the rows that were read."""
-    assert Ahead(9).complete(middle()) == middle()
-    assert Ahead(9).complete(middle(rows_total=None)).rows_total == 1_500
