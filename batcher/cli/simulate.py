@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from signal import SIGHUP, SIGINT, SIGTERM
+from typing import TYPE_CHECKING
 
-import anyio
 import click
 
 from batcher.cli.failure import say
@@ -14,6 +14,9 @@ from batcher.providers import PROVIDERS
 from batcher.report.text import command_text
 from batcher.simulator.faults import FaultPlan, knobs
 from batcher.simulator.presets import PRESETS
+
+if TYPE_CHECKING:
+    from anyio import CancelScope
 
 TEST_KEY = "test-key"
 EPILOG = f"""\b
@@ -59,6 +62,8 @@ def command(
 
     plan = FaultPlan.parse(",".join(part for part in (preset, faults) if part))
 
+    import anyio
+
     from batcher.cli.loop import run_async
     from batcher.simulator import Simulation, serve
 
@@ -82,7 +87,9 @@ def command(
     return 0
 
 
-async def _end_on_signal(server: anyio.CancelScope) -> None:
+async def _end_on_signal(server: CancelScope) -> None:
+    import anyio
+
     with anyio.open_signal_receiver(SIGINT, SIGTERM, SIGHUP) as signals:
         async for _ in signals:
             server.cancel()
