@@ -96,6 +96,19 @@ async def test_answer_is_returned_whole() -> None:
     assert "".join(answer.headers.values()).encode()  # no lone surrogates: they break every encoder
 
 
+async def test_an_echoed_key_is_not_passed_on() -> None:
+    """An API that says which key it refused does not bring it into a record or a log."""
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.answer(401, f'{{"message":"{KEY} is invalid"}}'.encode())
+
+    with hostile(script) as server:
+        answer = await send(server.url)
+
+    assert answer.body == b'{"message":"*** is invalid"}'
+
+
 async def test_request_carries_what_it_must_and_no_more() -> None:
     """The key, an own user agent and the body go out; cookies never do, not even those set."""
 

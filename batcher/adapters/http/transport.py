@@ -56,6 +56,7 @@ class HttpTransport:
         self._body_bytes_max = body_bytes_max
         self._wall = wall
         self._session: aiohttp.ClientSession | None = None
+        self._key = key
         self._headers = {
             "Accept": "application/json",
             # Answers are a few hundred bytes. Compressed, they would bring bombs and broken streams
@@ -121,6 +122,8 @@ class HttpTransport:
             answer.close()
             raise
 
+        # An API that says which key it refused must not bring it into a record or a log.
+        content = content.replace(self._key.reveal().encode(), b"***")
         return Response(answer.status, content, _headers(answer.raw_headers), self._wall())
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
