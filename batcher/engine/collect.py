@@ -70,7 +70,7 @@ class Collector:
 
         self._lane.gate.succeeded()
         result = replace(ticket.result, files=files)
-        await self._context.finish(ticket, Move.SUCCEED, result=result, cost=result.cost)
+        await self._context.end(ticket, Move.SUCCEED, result=result, cost=result.cost)
 
     async def _again(self, ticket: Ticket, failure: FetchFailed) -> None:
         context = self._context
@@ -78,7 +78,7 @@ class Collector:
         error = RowError(ErrorKind.DOWNLOAD, failure.reason, retriable=True)
         context.log.warning("download.failed", id=ticket.row.id, reason=failure.reason)
         if not failure.retriable or ticket.downloads >= context.settings.max_attempts:
-            await context.finish(ticket, Move.EXHAUST, error=error, result=ticket.result)
+            await context.end(ticket, Move.EXHAUST, error=error, result=ticket.result)
             return
 
         context.tally(error)

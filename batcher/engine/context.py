@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
+from typing import Unpack
 
 import orjson
 
@@ -12,8 +12,8 @@ from batcher.core.exchange import Response, Transport
 from batcher.core.journal import Finish
 from batcher.core.lifecycle import Move
 from batcher.core.log import Log
-from batcher.core.model import ErrorKind, Refund, Result, RowError, Ticket
-from batcher.core.record import outcome_record
+from batcher.core.model import ErrorKind, RowError, Ticket
+from batcher.core.record import Known, outcome_record
 from batcher.core.settings import Frozen, Settings
 from batcher.core.stats import ErrorView
 from batcher.engine.budget import FailureLimit, JobBudget
@@ -43,37 +43,20 @@ class Context:
     rng: Random
     log: Log
     errors: dict[ErrorKind, ErrorView] = field(default_factory=dict)
-    on_end: Callable[[Ticket], None] = lambda ticket: None
 
-    async def finish(
-        self,
-        ticket: Ticket,
-        move: Move,
-        *,
-        error: RowError | None = None,
-        result: Result | None = None,
-        refund: tuple[Refund | None, str | None] = (None, None),
-        cost: float | None = None,
-        raw: str | None = None,
-    ) -> None:
-        """Give a row its outcome: one record, one move, one log line; then its slot is free."""
-        at = self.clock.wall()
-        outcome = OUTCOME_OF[move]
-        record = outcome_record(
-            ticket,
-            outcome,
-            provider=self.frozen.provider,
-            at=at,
-            result=result,
-            error=error,
-            refund=refund[0],
-            refund_raw=refund[1],
-            cost=cost,
-            raw=raw,
-        )
+    async def end(self, ticket: Ticket, move: Move, **known: Unpack[Known]) -> None:
+        """Give a row in flight its outcome; then its slot is free for another one."""
+        await self.finish(ticket, move, **known)
+        self.slots.release()
+
+    async def finish(self, ticket: Ticket, move: Move, **known: Unpack[Known]) -> None:
+        """Give a row its outcome: one record, one move, one log line."""
+        at, outcome = self.clock.wall(), OUTCOME_OF[move]
+        error, result = known.get("error"), known.get("result")
+        record = outcome_record(ticket, outcome, provider=self.frozen.provider, at=at, **known)
         kept = orjson.dumps(result.as_json()) if result is not None and error is not None else None
         await self.recorder.commit(
-            Finish(ticket.row.n, at, move, record, error, refund[0], result=kept)
+            Finish(ticket.row.n, at, move, record, error, known.get("refund"), result=kept)
         )
         self.log.info(
             "row.finished",
@@ -89,7 +72,6 @@ class Context:
             self.tally(error)
 
         self.failures.note(outcome, error)
-        self.slots.release()
 
     def tally(self, error: RowError) -> None:
         """Count an error of this process by its kind, and keep the last example."""

@@ -7,7 +7,10 @@ line numbers and blank lines of the manifest do not matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import anyio
 
 from batcher.core.errors import UsageError
 from batcher.core.journal import Admission, Entry, Standing
@@ -19,6 +22,8 @@ from batcher.engine.record import Offload
 
 PAGE_ROWS = 500
 CHUNK_S = 0.2  # a plain file gives a thousand rows in a few milliseconds
+
+End = tuple[Ticket, RowError, str | None]  # a row, why it ends, and the text of an unreadable line
 
 
 class Feed:
@@ -47,9 +52,7 @@ class Feed:
         message = "the process ended after this submit may have left; a job may have been charged"
         error = RowError(ErrorKind.UNKNOWN_OUTCOME, message)
         while tickets := await context.recorder.ask(lambda j: j.unanswered(0, PAGE_ROWS)):
-            for ticket in tickets:
-                await context.slots.acquire()
-                await context.finish(ticket, Move.DOUBT, error=error)
+            await self._finish_all(Move.DOUBT, [(ticket, error, None) for ticket in tickets])
 
     async def follow_jobs(self) -> None:
         """Take up the jobs that an earlier process left: they are polled, never resubmitted."""
@@ -70,7 +73,9 @@ class Feed:
         while chunk := await self._offload(lambda: self._next_chunk(entries)):
             self.rows_read += len(chunk)
             allow = context.settings.allow_changed
-            for admission in await context.recorder.admit(chunk, allow_changed=allow):
+            admissions = await context.recorder.admit(chunk, allow_changed=allow)
+            await self._finish_all(Move.REJECT, _rejections(admissions))
+            for admission in admissions:
                 await self._take(admission)
 
         self.reading = False
@@ -90,8 +95,8 @@ class Feed:
         """Submit the pending rows that the journal knows: for a manifest that came by a pipe."""
         context = self._context
         while page := await context.recorder.ask(lambda j: j.unusable(0, PAGE_ROWS)):
-            for ticket in page:
-                await self._reject(ticket, ticket.last_error or _repeated(ticket), None)
+            unusable = [(t, t.last_error or _repeated(t), None) for t in page]
+            await self._finish_all(Move.REJECT, unusable)
 
         after = 0
         while page := await context.recorder.ask(lambda j: j.unseen(after, PAGE_ROWS)):  # noqa: B023
@@ -106,11 +111,10 @@ class Feed:
         """Act on how one entry stands."""
         entry, context = admission.entry, self._context
         match admission.standing:
-            case Standing.FRESH:
-                await self._feed(entry, admission.ticket)
-            case Standing.REPEATED:
-                assert admission.ticket is not None  # noqa: S101  # a repeated one has its ticket
-                await self._reject(admission.ticket, _repeated(admission.ticket), entry.raw)
+            case Standing.FRESH if entry.problem is None:
+                await context.slots.acquire()
+                assert admission.ticket is not None  # noqa: S101  # a fresh one has its ticket
+                self._submit(admission.ticket)
             case Standing.CHANGED:
                 raise UsageError(
                     f"{context.frozen.manifest}, line {entry.line}: row {entry.id!r} has changed "
@@ -124,23 +128,19 @@ class Feed:
                     line=entry.line,
                     message="changed after it was submitted: it stays as it was sent",
                 )
-            case Standing.FOLLOWED | Standing.ENDED:
+            case _:  # looked after already, or rejected
                 pass
 
-    async def _feed(self, entry: Entry, ticket: Ticket | None) -> None:
-        if entry.problem is not None:
-            await self._reject(ticket, entry.problem, entry.raw)
-            return
+    async def _finish_all(self, move: Move, ends: Sequence[End]) -> None:
+        """Give rows that are not in flight their outcome; all of them share a few commits.
 
-        await self._context.slots.acquire()
-        assert ticket is not None  # noqa: S101  # a fresh admission carries its ticket
-        self._submit(ticket)
-
-    async def _reject(self, ticket: Ticket | None, error: RowError, raw: str | None) -> None:
-        """Give a row that cannot be used its outcome; nothing is sent for it."""
-        assert ticket is not None  # noqa: S101  # a fresh or repeated admission carries its ticket
-        await self._context.slots.acquire()
-        await self._context.finish(ticket, Move.REJECT, error=error, raw=raw)
+        Not cut short by a halt: what is begun here ends within milliseconds.
+        """
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as group:
+                for ticket, error, raw in ends:
+                    finish = partial(self._context.finish, error=error, raw=raw)
+                    group.start_soon(finish, ticket, move)
 
     async def tell_vanished(self) -> None:
         """Report rows that are pending but no longer in the manifest: they are not sent."""
@@ -152,6 +152,19 @@ class Feed:
                 examples=[ticket.row.id for ticket in gone],
                 message="pending rows are no longer in the manifest: they are not sent",
             )
+
+
+def _rejections(admissions: Sequence[Admission]) -> list[End]:
+    """Return the rows of a chunk that cannot be used, each with the reason."""
+    ends: list[End] = []
+    for admission in admissions:
+        entry, ticket = admission.entry, admission.ticket
+        if ticket is not None and admission.standing is Standing.REPEATED:
+            ends.append((ticket, _repeated(ticket), entry.raw))
+        elif ticket is not None and entry.problem is not None:
+            ends.append((ticket, entry.problem, entry.raw))
+
+    return ends
 
 
 def _repeated(ticket: Ticket) -> RowError:

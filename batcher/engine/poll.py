@@ -146,7 +146,7 @@ class Poller:
         last = "" if ticket.last_error is None else f"; last trouble: {ticket.last_error.message}"
         message = f"job {ticket.job_id} did not finish within {age:.0f} s{last}"
         timeout = RowError(ErrorKind.JOB_TIMEOUT, message, retriable=True)
-        await context.finish(ticket, Move.EXHAUST, error=timeout)
+        await context.end(ticket, Move.EXHAUST, error=timeout)
 
     async def _done(self, ticket: Ticket, verdict: Done) -> None:
         context = self._context
@@ -158,9 +158,7 @@ class Poller:
         ticket.done_seen_at = at
         ticket.result = verdict.result
         if self._collect is None or not verdict.result.urls:
-            await context.finish(
-                ticket, Move.SUCCEED, result=verdict.result, cost=verdict.result.cost
-            )
+            await context.end(ticket, Move.SUCCEED, result=verdict.result, cost=verdict.result.cost)
             return
 
         kept = orjson.dumps({**verdict.result.as_json(), "cost": verdict.result.cost})
@@ -176,7 +174,7 @@ class Poller:
 
         message = f"job {ticket.job_id} is done, but {HOLLOW_MAX + 1} reads showed no result"
         error = RowError(ErrorKind.PROTOCOL, message, retriable=True)
-        await self._context.finish(ticket, Move.EXHAUST, error=error)
+        await self._context.end(ticket, Move.EXHAUST, error=error)
 
     async def _missing(self, ticket: Ticket, error: RowError) -> None:
         """404: not visible yet, or lost by the API."""
@@ -190,7 +188,7 @@ class Poller:
 
         message = f"the API does not know job {ticket.job_id} any more: {error.message}"
         lost = replace(error, message=message, retriable=False)
-        await context.finish(ticket, Move.FAIL, error=lost)
+        await context.end(ticket, Move.FAIL, error=lost)
 
     async def _failed(self, ticket: Ticket, verdict: JobFailed) -> None:
         """The job failed: run it again only if the API says so and gave the money back."""
@@ -205,10 +203,11 @@ class Poller:
             self._resubmit(ticket)
             return
 
-        await context.finish(
+        await context.end(
             ticket,
             Move.EXHAUST if verdict.error.retriable else Move.FAIL,
             error=verdict.error,
-            refund=(verdict.refund, verdict.refund_raw),
+            refund=verdict.refund,
+            refund_raw=verdict.refund_raw,
             cost=verdict.cost,
         )

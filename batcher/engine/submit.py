@@ -43,7 +43,7 @@ class Submitter:
             request = self._request(ticket)
         except RowUnusable as problem:
             self._lane.gate.idle()
-            await context.finish(ticket, Move.REJECT, error=problem.error)
+            await context.end(ticket, Move.REJECT, error=problem.error)
             return
 
         if not context.jobs.reserve():
@@ -118,7 +118,7 @@ class Submitter:
             case Refused():
                 gate.succeeded()
                 self._context.jobs.give_back()
-                await self._context.finish(ticket, Move.REFUSE, error=verdict.error)
+                await self._context.end(ticket, Move.REFUSE, error=verdict.error)
             case Later():
                 await self._later(ticket, verdict)
             case Halt():
@@ -158,11 +158,11 @@ class Submitter:
             if verdict.retry_after_s is not None:
                 self._lane.gate.throttled(now, verdict.retry_after_s)
 
-        context.tally(verdict.error)
         if ticket.spent >= context.settings.max_attempts:
-            await context.finish(ticket, Move.EXHAUST, error=verdict.error)
+            await context.end(ticket, Move.EXHAUST, error=verdict.error)
             return
 
+        context.tally(verdict.error)
         await context.recorder.commit(
             Withdraw(
                 ticket.row.n,
@@ -212,7 +212,7 @@ class Submitter:
             self._again(ticket, RETRY.delay_s(1, context.rng))
             return
 
-        await context.finish(ticket, Move.DOUBT, error=error)
+        await context.end(ticket, Move.DOUBT, error=error)
 
     async def _withdraw_unsent(self, ticket: Ticket) -> None:
         """Take an intent back: the submit never left this process."""

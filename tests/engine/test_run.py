@@ -152,6 +152,18 @@ async def test_a_key_that_is_dead_for_reads_too_ends_the_run_at_once(tmp_path: P
     night.assert_no_row_paid_twice()
 
 
+async def test_a_halt_while_rows_are_rejected_does_not_hang_the_run(tmp_path: Path) -> None:
+    """Bad rows are told in bulk; a halt in the middle leaves no row half told."""
+    night = Night(tmp_path, faults="unauthorized_from=1,latency=0.02")
+    night.write_rows([row(0), *({"id": f"bad-{n}"} for n in range(5_000)), row(1)])
+    stop = await night.process()
+
+    assert stop is not None
+    assert stop.reason is StopReason.UNAUTHORIZED
+    assert set(night.counts()) == {"failed"}
+    assert night.counts()["failed"] + night.counters()["pending"] == night.counters()["rows"]
+
+
 async def test_waiting_for_credits_probes_with_one_row(tmp_path: Path) -> None:
     """With --wait-for-credits the run stays, and asks with one submit after a long wait."""
     night = Night(tmp_path, faults="credits=5", settings={"wait_for_credits": True})
