@@ -32,7 +32,9 @@ bench: bootstrap  ## list the benchmarks and run those that know --quick
 	    if grep -q -e --quick "$$file"; then $(PY) "$$file" --quick || exit 1; fi; \
 	done
 
-soak: bootstrap  ## the long proofs, and the property tests with many more examples
+soak: bootstrap  ## the long proofs: 10,000 crash seeds, 500 kills, many more examples
+	@BATCHER_SEEDS=10000 $(PY) -m pytest -q tests/engine/test_crash.py --timeout $(SOAK_TIMEOUT_S)
+	@BATCHER_KILLS=500 $(PY) -m pytest -q tests/e2e/test_kill.py --timeout $(SOAK_TIMEOUT_S)
 	@BATCHER_SOAK=1 $(PY) -m pytest -m "soak or hypothesis" --timeout $(SOAK_TIMEOUT_S) $(ARGS)
 
 clean:  ## remove .venv and caches; runs/ stays, it is a record of what was paid for

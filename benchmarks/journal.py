@@ -174,7 +174,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--large", type=int, default=1_000_000)
     parser.add_argument("--dir", type=Path, default=Path())
+    parser.add_argument("--quick", action="store_true", help="a tenth of the rows")
     options = parser.parse_args()
+    if options.quick:
+        options.rows, options.large = options.rows // 10, options.large // 10
+
     with tempfile.TemporaryDirectory(dir=options.dir) as name:
         folder = Path(name)
         measured = {

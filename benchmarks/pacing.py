@@ -74,7 +74,11 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=3.0)
     options.add_argument("--rates", default="1,5,50,300,2000")
     options.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio")
+    options.add_argument("--quick", action="store_true", help="fewer rates, a second each")
     chosen = options.parse_args()
+    if chosen.quick:
+        chosen.seconds, chosen.rates = 1.0, "50,2000"
+
     factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     if chosen.loop == "uvloop":
         import uvloop
