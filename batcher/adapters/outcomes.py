@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,23 @@ class OutcomeFiles:
         except OSError as error:
             self.close()
             raise StorageError(f"{directory}: {error.strerror}") from error
+
+    def beyond(self, committed: Mapping[str, int | None]) -> Iterator[dict[str, Any]]:
+        """Yield the records behind the committed lengths: what `recover` will cut off.
+
+        What a crash left half written, or as noise, is passed over.
+        """
+        for name in NAMES:
+            length = committed.get(name, 0)
+            if length is None:
+                continue
+
+            with (self._directory / name).open("rb") as file:
+                file.seek(length)
+                for line in file:
+                    record = _loaded(line)
+                    if isinstance(record, dict):
+                        yield record
 
     def recover(self, committed: Mapping[str, int | None]) -> None:
         """Cut each file back to what the journal committed; a file it does not name, to nothing.
@@ -207,12 +224,15 @@ class OutcomeFiles:
 
 
 def _record(line: bytes, path: Path, number: int) -> dict[str, Any]:
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        record = None
-
+    record = _loaded(line)
     if not isinstance(record, dict):
         raise StorageError(f"{path}: line {number} is no record; it was edited. Put it back")
 
     return record
+
+
+def _loaded(line: bytes) -> object:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None

@@ -13,7 +13,7 @@ from batcher.adapters.manifest import count_rows, open_manifest
 from batcher.adapters.outcomes import OutcomeFiles
 from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.sqlite import SqliteJournal
-from batcher.core.errors import UsageError
+from batcher.core.errors import StorageError, UsageError
 from batcher.core.journal import Entry, Journal
 from batcher.core.log import Log
 from batcher.core.secret import Secret
@@ -38,6 +38,7 @@ def open_books(directory: RunDirectory, provider: str) -> Iterator[tuple[Journal
         journal.claim(time.time())
         outcomes = OutcomeFiles(directory.path)
         try:
+            refuse_older_journal(journal, outcomes)
             outcomes.recover(journal.outputs())
             finish_rewrites(journal, outcomes, provider, time.time())
             yield journal, outcomes
@@ -99,6 +100,25 @@ async def open_session(
                     rows_expected=_rows_expected(frozen, settings) if read_manifest else None,
                     store=store,
                 )
+            )
+
+
+def refuse_older_journal(journal: Journal, outcomes: OutcomeFiles) -> None:
+    """Refuse a journal that knows less than its outcome files: rows would be paid for again.
+
+    A crash leaves lines that the journal has not committed, but a job id in them was committed
+    before its job was even looked at. So a job id that the journal does not know is none that a
+    crash left: `journal.db-wal` was deleted, or an older copy was put back.
+    """
+    for record in outcomes.beyond(journal.outputs()):
+        job_id = record.get("job_id")
+        held = journal.find(str(record.get("id"))) if job_id else None
+        if job_id and (held is None or held.ticket.job_id != job_id):
+            raise StorageError(
+                f"the journal is older than its outcome files: it does not know job {job_id} of "
+                f"row {record.get('id')!r}. journal.db-wal was deleted, or an older copy was put "
+                "back; going on would pay again. Put back the journal.db and journal.db-wal that "
+                "belong to these files"
             )
 
 

@@ -35,6 +35,7 @@ from batcher.engine.decide import finish_rewrites
 from batcher.engine.record import inline
 from batcher.engine.rows import ProviderCheck
 from batcher.engine.run import Parts, Run
+from batcher.engine.session import refuse_older_journal
 from batcher.providers import provider_named
 from batcher.simulator import FaultPlan, SimulatedTransport, Simulation
 from tests.support.logs import Events
@@ -120,6 +121,7 @@ class Night:
         outcomes = OutcomeFiles(self.directory, sync=lambda fd: None)
         try:
             journal.claim(self.clock.wall())
+            refuse_older_journal(journal, outcomes)
             outcomes.recover(journal.outputs())
             finish_rewrites(journal, outcomes, self.provider, self.clock.wall())
             yield journal, outcomes

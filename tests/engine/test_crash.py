@@ -14,6 +14,7 @@ from random import Random
 import anyio
 import pytest
 
+from batcher.core.errors import StorageError
 from batcher.core.journal import Journal
 from tests.engine.harness import Death, Night
 
@@ -93,6 +94,20 @@ async def test_a_finished_run_makes_no_request(tmp_path: Path) -> None:
     assert {p.name: p.read_bytes() for p in night.directory.glob("*.jsonl")} == before
     ledger = night.simulation.ledger
     assert len(ledger.submits_at) + len(ledger.reads_at) == requests
+
+
+async def test_an_older_journal_is_refused(tmp_path: Path) -> None:
+    """A copy that was put back, or a deleted log: rows it takes for new were paid for already."""
+    night = Night(tmp_path, faults="duration=lognormal:3:0.8")
+    night.write_urls(40)
+    await night.doomed_process(Death(at_s=2.0), rate="5/s")
+    older = (night.directory / "journal.db").read_bytes()
+    await night.doomed_process(Death(at_s=6.0), rate="5/s")
+    (night.directory / "journal.db").write_bytes(older)
+    with pytest.raises(StorageError, match="older than its outcome files"):
+        await night.process()
+
+    night.assert_no_row_paid_twice()
 
 
 async def test_the_harness_can_see_a_double_payment(tmp_path: Path) -> None:
