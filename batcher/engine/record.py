@@ -52,11 +52,6 @@ async def in_thread(call: Callable[[], R]) -> R:
     return await anyio.to_thread.run_sync(call)
 
 
-async def inline(call: Callable[[], R]) -> R:
-    """Run *call* here and now: for runs on virtual time, which must not wait for threads."""
-    return call()
-
-
 class Outcomes(Protocol):
     """Where outcome lines go."""
 

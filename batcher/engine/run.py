@@ -79,7 +79,7 @@ class Run:
             self._context,
             self._lanes.status,
             collect=None if parts.store is None else self._collect,
-            resubmit=self._resubmit,
+            resubmit=self._submit,
         )
         self._submitter = Submitter(self._context, self._lanes.submit, self._poller.follow)
         self._collector = (
@@ -178,13 +178,11 @@ class Run:
         grace.cancel()
 
     def _submit(self, ticket: Ticket) -> None:
-        self._lanes.submit.add(ticket, self._context.clock.now())
-
-    def _resubmit(self, ticket: Ticket) -> None:
+        """Queue a submit, unless nothing is submitted any more: then the row stays pending."""
         if self.control.halted.is_set():
             self._submitter.put_back(ticket)
         else:
-            self._submit(ticket)
+            self._lanes.submit.add(ticket, self._context.clock.now())
 
     def _collect(self, ticket: Ticket) -> None:
         if self._collector is None:

@@ -32,13 +32,13 @@ from batcher.core.settings import Frozen, Settings
 from batcher.engine.clock import LoopClock
 from batcher.engine.collect import Store
 from batcher.engine.decide import finish_rewrites
-from batcher.engine.record import inline
 from batcher.engine.rows import ProviderCheck
 from batcher.engine.run import Parts, Run
 from batcher.engine.session import refuse_older_journal
 from batcher.providers import provider_named
 from batcher.simulator import FaultPlan, SimulatedTransport, Simulation
 from tests.support.logs import Events
+from tests.support.threads import virtual_thread
 
 AUTH = {
     "removit": {"X-API-Key": "test-key"},
@@ -156,7 +156,7 @@ class Night:
             store=self.store,
             clock=self.clock,
             rng=self.rng,
-            offload=inline,
+            offload=virtual_thread,
         )
 
     # --- What came out ---------------------------------------------------------------------------

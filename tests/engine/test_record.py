@@ -12,8 +12,9 @@ import pytest
 from batcher.core.errors import StorageError
 from batcher.core.journal import Accept, Event, Finish, Intend, Journal
 from batcher.core.lifecycle import Move, State
-from batcher.engine.record import DISK_FULL_RETRY_S, Recorder, inline
+from batcher.engine.record import DISK_FULL_RETRY_S, Recorder
 from tests.support.logs import Events
+from tests.support.threads import virtual_thread
 
 pytestmark = pytest.mark.virtual
 
@@ -68,7 +69,7 @@ class Bench:
             cast(Journal, self.journal),
             FakeOutcomes(self.script),
             self.log,
-            offload=inline,
+            offload=virtual_thread,
             linger_s=0.002,
         )
 

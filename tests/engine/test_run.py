@@ -164,6 +164,20 @@ async def test_a_halt_while_rows_are_rejected_does_not_hang_the_run(tmp_path: Pa
     assert night.counts()["failed"] + night.counters()["pending"] == night.counters()["rows"]
 
 
+@pytest.mark.parametrize("credits_", range(900, 1100, 25))
+async def test_a_halt_while_rows_are_read_does_not_hang_the_run(
+    credits_: int, tmp_path: Path
+) -> None:
+    """Rows that are admitted at the moment of the halt stay pending; none holds its slot."""
+    night = Night(tmp_path, faults=f"credits={credits_},latency=lognormal:0.05:0.5")
+    night.write_urls(2_500)
+    stop = await night.process(in_flight=5_000)
+
+    assert stop is not None
+    assert stop.reason is StopReason.OUT_OF_CREDITS
+    assert night.counts() == {"succeeded": credits_}
+
+
 async def test_waiting_for_credits_probes_with_one_row(tmp_path: Path) -> None:
     """With --wait-for-credits the run stays, and asks with one submit after a long wait."""
     night = Night(tmp_path, faults="credits=5", settings={"wait_for_credits": True})
