@@ -88,7 +88,7 @@ class Night:
     ) -> Stop | None:
         """Run one process to its end; `during` is a task beside it that may brake the run."""
         with self.books() as (journal, outcomes):
-            parts = self._parts(journal, outcomes, settings)
+            parts = self.parts(journal, outcomes, settings)
             parts = replace(parts, rows_expected=rows_expected)
             run = Run(parts if read_manifest else replace(parts, entries=None))
             if during is None:
@@ -104,7 +104,7 @@ class Night:
     async def doomed_process(self, death: Death, **settings: Any) -> bool:
         """Run a process that dies as *death* says; True if it came to its end before."""
         with self.books() as (journal, outcomes):
-            run = Run(self._parts(Mortal(journal, death), Mortal(outcomes, death, self), settings))
+            run = Run(self.parts(Mortal(journal, death), Mortal(outcomes, death, self), settings))
             try:
                 async with anyio.create_task_group() as group:
                     group.start_soon(death.wait)
@@ -129,7 +129,10 @@ class Night:
             outcomes.close()
             journal.close()
 
-    def _parts(self, journal: Any, outcomes: Any, settings: Mapping[str, Any]) -> Parts:
+    def parts(
+        self, journal: Any, outcomes: Any, settings: Mapping[str, Any] | None = None
+    ) -> Parts:
+        """Return what a run is made of."""
         frozen = Frozen(
             provider=self.provider,
             base_url="http://127.0.0.1",
@@ -138,7 +141,7 @@ class Night:
             download=None if self.store is None else str(self.folder / "downloads"),
         )
         provider = provider_named(self.provider, self.params)
-        chosen = Settings(**{"rate": "1000/s", **self.settings, **settings})
+        chosen = Settings(**{"rate": "1000/s", **self.settings, **(settings or {})})
 
         def entries() -> Iterator[Entry]:
             manifest = open_manifest(str(self.manifest))
