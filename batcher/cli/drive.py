@@ -16,14 +16,16 @@ from signal import Signals
 
 import anyio
 import anyio.to_thread
+import msgspec
 
+from batcher import __version__
 from batcher.adapters.logs import RunLog, open_log
 from batcher.adapters.logs_redaction import Redaction
 from batcher.adapters.rundir import RunDirectory
 from batcher.cli.brakes import Brakes
 from batcher.cli.deadline import stop_in_time
 from batcher.cli.exits import run_exit_code
-from batcher.cli.failure import Crashed, leaf_of
+from batcher.cli.failure import Crashed, leaf_of, say
 from batcher.cli.loop import run_async
 from batcher.cli.screen import Screen
 from batcher.core.errors import BatcherError, StorageError
@@ -103,7 +105,15 @@ async def _conduct(job: Drive, log: RunLog, view: View) -> tuple[Summary, Signal
     ) as run:
         brakes = Brakes(run, job.settings.grace_s, view.say)
         keeper = _Keeper(run, file)
-        run.watch(view.show)
+        run.watch(_Watcher(view).show)
+        log.info(
+            "run.started",
+            version=__version__,
+            manifest=job.frozen.manifest,
+            provider=job.frozen.provider,
+            base_url=job.frozen.base_url,
+            settings=msgspec.to_builtins(job.settings),
+        )
         try:
             await _execute(job, run, brakes, keeper, log)
         except BaseException:
@@ -116,6 +126,7 @@ async def _conduct(job: Drive, log: RunLog, view: View) -> tuple[Summary, Signal
             summary = keeper.end("finished" if run.control.stop is None else "stopped")
 
         view.show(run.snapshot())
+        log.info("run.ended", summary=msgspec.to_builtins(summary))
         return summary, brakes.signal
 
 
@@ -126,6 +137,22 @@ async def _execute(job: Drive, run: Run, brakes: Brakes, keeper: _Keeper, log: R
         beside.start_soon(stop_in_time, run, job.settings)
         await run.execute()
         beside.cancel_scope.cancel()
+
+
+class _Watcher:
+    """Shows snapshots, and says each of their notices once."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._said = 0
+
+    def show(self, shot: Snapshot) -> None:
+        """Show a snapshot; an urgent notice is said even where no words are wanted."""
+        for text, is_urgent in shot.notices[self._said :]:
+            (say if is_urgent else self._view.say)(text)
+
+        self._said = len(shot.notices)
+        self._view.show(shot)
 
 
 class _Keeper:

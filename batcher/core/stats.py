@@ -46,6 +46,7 @@ class Snapshot:
     eta_s: float | None = None
     stop: Stop | None = None  # set once the run is on its way out
     reading: bool = True  # the manifest has not been read to its end yet
+    notices: tuple[tuple[str, bool], ...] = ()  # lines for a person, and whether each is urgent
 
     def count(self, name: str) -> int:
         """Return a counter, 0 if it was never touched."""

@@ -85,4 +85,7 @@ def parse_failure_limit(text: str | None) -> tuple[int | None, float | None]:
     if not number.replace(".", "", 1).isdigit() or (number == text and "." in text):
         raise UsageError(f"--max-failures {text!r}: give a number of rows (100) or a share (5%)")
 
+    if number != text and float(number) > 100:
+        raise UsageError(f"--max-failures {text!r}: a share is at most 100%")
+
     return (None, float(number) / 100) if number != text else (int(text), None)

@@ -19,6 +19,7 @@ from batcher.core.stats import ErrorView
 from batcher.engine.budget import FailureLimit, JobBudget
 from batcher.engine.clock import Clock
 from batcher.engine.control import Control
+from batcher.engine.notices import Notices
 from batcher.engine.record import OUTCOME_OF, Recorder
 from batcher.engine.slots import Slots
 from batcher.providers.base import Provider
@@ -42,6 +43,8 @@ class Context:
     clock: Clock
     rng: Random
     log: Log
+    notices: Notices
+    latest: RowError | None = None  # the last error that was met
     errors: dict[ErrorKind, ErrorView] = field(default_factory=dict)
 
     async def end(self, ticket: Ticket, move: Move, **known: Unpack[Known]) -> None:
@@ -75,6 +78,7 @@ class Context:
 
     def tally(self, error: RowError) -> None:
         """Count an error of this process by its kind, and keep the last example."""
+        self.latest = error
         seen = self.errors.get(error.kind)
         self.errors[error.kind] = ErrorView(1 if seen is None else seen.count + 1, error.message)
 

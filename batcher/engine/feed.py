@@ -122,11 +122,12 @@ class Feed:
                     "--allow-changed to send it as it is now"
                 )
             case Standing.CHANGED_LATE:
-                context.log.warning(
-                    "row.changed_late",
-                    id=entry.id,
-                    line=entry.line,
-                    message="changed after it was submitted: it stays as it was sent",
+                context.log.warning("row.changed_late", id=entry.id, line=entry.line)
+                context.notices.tell(
+                    "rows.changed_late",
+                    f"line {entry.line}, row {entry.id!r}: changed after it was sent; it stays as "
+                    "sent, and so do others like it (see log.jsonl). A new id makes it a new row",
+                    once="changed_late",
                 )
             case _:  # looked after already, or rejected
                 pass
@@ -147,10 +148,10 @@ class Feed:
         context = self._context
         gone = await context.recorder.ask(lambda j: j.unseen(0, 3))
         if gone:
-            context.log.warning(
+            names = ", ".join(repr(ticket.row.id) for ticket in gone)
+            context.notices.tell(
                 "rows.vanished",
-                examples=[ticket.row.id for ticket in gone],
-                message="pending rows are no longer in the manifest: they are not sent",
+                f"rows that are no longer in the manifest are not sent; they stay pending: {names}",
             )
 
 

@@ -99,7 +99,9 @@ class _Guard:
         settings, now = self.context.settings, self.context.clock.now()
         outage = self.gate.outage_s(now)
         if outage > settings.max_outage_s:
-            message = f"every {self.name} request has failed for {outage:.0f} s"
+            last = self.context.latest
+            why = "" if last is None else f"; the last: {last.message}"
+            message = f"every {self.name} request has failed for {outage:.0f} s{why}"
             self.stop(Stop(StopReason.UNAVAILABLE, message))
         elif settings.max_wait_s < wait_s < float("inf") and self.gate.why != "credits":
             resume_at = self.context.clock.wall() + wait_s

@@ -54,7 +54,6 @@ class Poller:
         self._resubmit = resubmit
         facts = context.provider.facts
         self._look = Backoff(facts.first_look_s, 1.5, facts.look_cap_s)
-        self._told: set[str] = set()
 
     def follow(self, ticket: Ticket) -> None:
         """Queue the next look at a job: at the latest when its time is up."""
@@ -119,9 +118,9 @@ class Poller:
 
     def _note_word(self, verdict: Pending) -> None:
         """Report a word that was never seen before, once; the job counts as pending."""
-        if verdict.unknown and verdict.word not in self._told:
-            self._told.add(verdict.word)
-            self._context.log.warning("status.unknown_word", word=verdict.word)
+        if verdict.unknown:
+            text = f"the API says {verdict.word!r} of a job, an unknown word: taken for pending"
+            self._context.notices.tell("status.unknown_word", text, once=f"word {verdict.word}")
 
     def _slow_down(self, verdict: Later) -> None:
         gate, now = self._lane.gate, self._context.clock.now()

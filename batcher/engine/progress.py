@@ -92,6 +92,7 @@ class Progress:
             binding=self._binding(now),
             stop=context.control.stop,
             reading=self._feed.reading,
+            notices=tuple((notice.text, notice.urgent) for notice in context.notices.told),
         )
         return _with_eta(shot, self._ended_of_this_process(shot))
 
@@ -119,6 +120,9 @@ class Progress:
     def _binding(self, now: float) -> str:
         """Say what holds the run back right now."""
         lanes, slots = self._lanes, self._context.slots
+        if self._context.recorder.waits_for_room:
+            return "the disk: it is full"
+
         for lane in (lanes.submit, lanes.status):
             if 0 < lane.gate.wait_s(now) < float("inf"):
                 return f"{lane.name} lane closed ({lane.gate.why})"

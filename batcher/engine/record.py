@@ -21,7 +21,7 @@ import anyio.to_thread
 from batcher.core.errors import BatcherError, StorageError
 from batcher.core.journal import Admission, Entry, Event, Finish, Journal
 from batcher.core.lifecycle import Move, State
-from batcher.core.log import Log
+from batcher.engine.notices import Notices
 
 R = TypeVar("R")
 
@@ -83,14 +83,14 @@ class Recorder:
         self,
         journal: Journal,
         outcomes: Outcomes,
-        log: Log,
+        notices: Notices,
         *,
         offload: Offload = in_thread,
         linger_s: float = LINGER_S,
     ) -> None:
         self._journal = journal
         self._outcomes = outcomes
-        self._log = log
+        self._notices = notices
         self._offload = offload
         self._linger_s = linger_s
         self._wishes: list[_Wish] = []
@@ -100,6 +100,7 @@ class Recorder:
         self._closing = False
         self._failure: BatcherError | None = None
         self.commits = 0
+        self.waits_for_room = False  # the disk is full
 
     def count(self, name: str, amount: int = 1) -> None:
         """Add to a counter of the run; it becomes durable with the next group."""
@@ -193,12 +194,21 @@ class Recorder:
                 if not error.disk_full:
                     raise
 
-                self._log.error("disk.full", message=str(error), again_in_s=DISK_FULL_RETRY_S)
-                await anyio.sleep(DISK_FULL_RETRY_S)
+                await self._wait_for_room(error)
                 continue
 
             self.commits += 1
+            self.waits_for_room = False
             return answers
+
+    async def _wait_for_room(self, error: StorageError) -> None:
+        """Wait a while; nothing is lost, and nothing new is sent, until there is room."""
+        if not self.waits_for_room:
+            text = f"the disk is full, the run waits until there is room: {error}"
+            self._notices.tell("disk.full", text, urgent=True)
+
+        self.waits_for_room = True
+        await anyio.sleep(DISK_FULL_RETRY_S)
 
     def _durably(self, events: list[Event], counters: dict[str, int]) -> list[bool]:
         lines = [(OUTCOME_OF[e.move], e.record) for e in events if isinstance(e, Finish)]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from batcher.core.model import ErrorKind, LocalFile, RowError
 from batcher.providers.base import Problem, Provider
 
 
 class ProviderCheck:
-    """The manifest's `RowCheck`, answered by a dialect."""
+    """The manifest's `RowCheck`, answered by a dialect.
 
-    def __init__(self, provider: Provider) -> None:
+    `warn` is called with every problem that is only a warning, such as a mistyped column.
+    """
+
+    def __init__(
+        self, provider: Provider, warn: Callable[[Problem], None] = lambda _problem: None
+    ) -> None:
         self._provider = provider
+        self._warn = warn
 
     def typed(self, values: Mapping[str, str]) -> Mapping[str, object]:
         """Return a row of texts with each value in its parameter's type."""
@@ -20,8 +26,14 @@ class ProviderCheck:
 
     def fault(self, values: Mapping[str, object], file: LocalFile | None) -> RowError | None:
         """Return why a row cannot be used, or None: all its problems in one error."""
-        problems = [p for p in self._provider.problems(values, file) if not p.warning]
-        return row_error(problems) if problems else None
+        faults = []
+        for problem in self._provider.problems(values, file):
+            if problem.warning:
+                self._warn(problem)
+            else:
+                faults.append(problem)
+
+        return row_error(faults) if faults else None
 
 
 def row_error(problems: list[Problem]) -> RowError:

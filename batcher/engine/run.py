@@ -30,6 +30,7 @@ from batcher.engine.context import Context
 from batcher.engine.control import Control
 from batcher.engine.feed import Feed
 from batcher.engine.lanes import open_lanes
+from batcher.engine.notices import Notices
 from batcher.engine.poll import Poller
 from batcher.engine.progress import Progress
 from batcher.engine.record import LINGER_S, Offload, Outcomes, Recorder, in_thread
@@ -52,6 +53,7 @@ class Parts:
         Callable[[], Iterator[Entry]] | None
     )  # None: no manifest to read, go on from the journal
     log: Log
+    notices: Notices
     rows_expected: int | None = None  # of the manifest, roughly: for the bar, until it is read
     store: Store | None = None  # None: results are not downloaded
     clock: Clock = field(default_factory=Clock)
@@ -69,7 +71,7 @@ class Run:
         self._recorder = Recorder(
             parts.journal,
             parts.outcomes,
-            parts.log,
+            parts.notices,
             offload=parts.offload,
             linger_s=parts.linger_s,
         )
@@ -209,6 +211,7 @@ class Run:
             clock=parts.clock,
             rng=parts.rng,
             log=parts.log,
+            notices=parts.notices,
         )
 
 

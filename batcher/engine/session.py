@@ -20,9 +20,11 @@ from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
 from batcher.engine.decide import finish_rewrites
 from batcher.engine.downloads import open_store
+from batcher.engine.notices import Notices
 from batcher.engine.rows import ProviderCheck
 from batcher.engine.run import Parts, Run
 from batcher.providers import Provider, provider_named
+from batcher.providers.base import Problem
 
 ACCOUNT = "account"
 
@@ -64,7 +66,8 @@ async def open_session(
     pipe and cannot be read twice.
     """
     provider = provider_named(frozen.provider, frozen.params)
-    entries = _entries(frozen, settings, provider) if read_manifest else None
+    notices = Notices(log)
+    entries = _entries(frozen, settings, provider, notices) if read_manifest else None
     with open_books(directory, frozen.provider) as (journal, outcomes):
         _check_account(journal, key, frozen, settings)
         async with AsyncExitStack() as stack:
@@ -97,6 +100,7 @@ async def open_session(
                     outcomes=outcomes,
                     entries=entries,
                     log=log,
+                    notices=notices,
                     rows_expected=_rows_expected(frozen, settings) if read_manifest else None,
                     store=store,
                 )
@@ -123,11 +127,16 @@ def refuse_older_journal(journal: Journal, outcomes: OutcomeFiles) -> None:
 
 
 def _entries(
-    frozen: Frozen, settings: Settings, provider: Provider
+    frozen: Frozen, settings: Settings, provider: Provider, notices: Notices
 ) -> Callable[[], Iterator[Entry]]:
+    def warn(problem: Problem) -> None:
+        text = f"column {problem.field!r}: {problem.message}"
+        notices.tell("rows.column", text, once=f"column {problem.field}")
+
+    check = ProviderCheck(provider, warn)
     skip = [] if frozen.download is None else [Path(frozen.download)]
     manifest = open_manifest(frozen.manifest, skip=skip)
-    return lambda: manifest.entries(ProviderCheck(provider), limit=settings.limit)
+    return lambda: manifest.entries(check, limit=settings.limit)
 
 
 def _rows_expected(frozen: Frozen, settings: Settings) -> int | None:
@@ -147,9 +156,14 @@ def _make_folder(name: str) -> Path:
 
 
 def _check_account(journal: Journal, key: Secret, frozen: Frozen, settings: Settings) -> None:
-    """Refuse another account's key: its jobs would look lost under it."""
+    """Refuse another account's key: its jobs would look lost under it.
+
+    Before the first job there is nothing to lose: the first key may simply have been wrong.
+    """
     mark, known = key.fingerprint(frozen.base_url), journal.fact(ACCOUNT)
-    if known not in (None, mark) and not settings.new_key:
+    counters = journal.counters()
+    has_jobs = any(counters.get(name) for name in ("jobs_accepted", "intent", "in_doubt"))
+    if known not in (None, mark) and has_jobs and not settings.new_key:
         raise UsageError(
             f"the API key in {key.source} is not the one this run began with; jobs of one account "
             "cannot be read with the key of another. If it is a new key of the same account, "

@@ -154,3 +154,30 @@ def test_the_key_is_nowhere(tmp_path: Path) -> None:
         said = [ended.stdout.encode(), ended.stderr.encode()]
         kept = [path.read_bytes() for path in here.run.rglob("*") if path.is_file()]
         assert all(b"test-key" not in text for text in said + kept)
+
+
+def test_a_first_try_with_a_wrong_key_can_be_mended(tmp_path: Path) -> None:
+    """Before the first job another key is no other account; after it, it is refused."""
+    with world(tmp_path, faults="duration=0.1") as here:
+        here.write_urls(3)
+        assert here.batcher(*here.command(), key="wrong").returncode == 4
+        assert here.go(*FAST).returncode == 0
+
+        other = here.batcher(*here.command(), key="another")
+        assert other.returncode == 2
+        assert "--new-key" in other.stderr
+
+
+def test_a_mistyped_column_is_told_before_it_is_paid_for_a_thousand_times(tmp_path: Path) -> None:
+    """A run says once what `check` would have said: the column is not sent."""
+    with world(tmp_path, faults="duration=0.1") as here:
+        rows = [
+            {"id": str(n), "file_url": f"https://a.example/{n}.jpg", "ouput_format": "webp"}
+            for n in range(5)
+        ]
+        here.manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        ended = here.go(*FAST)
+
+        assert ended.returncode == 0
+        assert ended.stderr.count("ouput_format") == 1
+        assert "output_format" in ended.stderr

@@ -32,6 +32,7 @@ from batcher.core.settings import Frozen, Settings
 from batcher.engine.clock import LoopClock
 from batcher.engine.collect import Store
 from batcher.engine.decide import finish_rewrites
+from batcher.engine.notices import Notices
 from batcher.engine.rows import ProviderCheck
 from batcher.engine.run import Parts, Run
 from batcher.engine.session import refuse_older_journal
@@ -156,6 +157,7 @@ class Night:
             outcomes=outcomes,
             entries=entries,
             log=self.log,
+            notices=Notices(self.log),
             store=self.store,
             clock=self.clock,
             rng=self.rng,
