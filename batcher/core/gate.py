@@ -22,7 +22,8 @@ from batcher.core.backoff import Backoff, after_retry_after
 
 FAILURES_MAX = 8  # in a row: by chance a matter of years, in an outage one of milliseconds
 PROBE = Backoff(first_s=2.0, factor=2.0, cap_s=60.0)
-THROTTLE_S = 30.0  # for a 429 that does not say how long
+THROTTLE_S = 30.0  # for a 429 that does not say how long; doubled while it goes on
+THROTTLE_DOUBLINGS = 7
 WAIT_MAX_S = 86_400.0 * 31  # a longer Retry-After is nonsense
 
 
@@ -36,6 +37,7 @@ class Gate:
         self._probe_out = False
         self._failures = 0
         self._probes_failed = 0
+        self._throttles = 0  # probes in a row that were throttled again
         self._failing_since: float | None = None
         self.shut = False
         self.why = ""  # why it is closed, in a word: throttled, failing, credits
@@ -57,7 +59,13 @@ class Gate:
         self._failing_since = None
         if self._probe_out:  # an answer to a request from before the closing proves nothing
             self._probing = self._probe_out = False
-            self._probes_failed = 0
+            self._probes_failed = self._throttles = 0
+
+    def answered(self) -> None:
+        """Note an answer that is neither good nor an outage: the service is there."""
+        self._failures = 0
+        self._failing_since = None
+        self._probe_out = False
 
     def idle(self) -> None:
         """Note that a request ended that says nothing of the service."""
@@ -78,8 +86,12 @@ class Gate:
 
     def throttled(self, now: float, wait_s: float | None) -> None:
         """Note that the API asked everybody to wait; None = it did not say how long."""
-        wait = THROTTLE_S if wait_s is None else min(max(wait_s, 0.0), WAIT_MAX_S)
-        self._probe_out = False
+        if self._probe_out:
+            self._throttles += 1
+
+        growing = THROTTLE_S * 2.0 ** min(self._throttles, THROTTLE_DOUBLINGS)
+        wait = growing if wait_s is None else min(max(wait_s, 0.0), WAIT_MAX_S)
+        self.answered()
         self.close_until(now + after_retry_after(wait, self._rng), "throttled")
 
     def close_until(self, at: float, why: str) -> None:

@@ -111,7 +111,10 @@ class Collect:
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """The job failed, was refunded and may be submitted again; its id is given up."""
+    """The job failed, was refunded and may be submitted again; its id is given up.
+
+    It counts against --max-attempts.
+    """
 
     n: int
     at: float

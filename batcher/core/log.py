@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Log(Protocol):
-    """Where events go. Names are stable (`job.accepted`, `lane.closed`); values hold no secret."""
+    """Where events go. Names are stable (`job.accepted`, `row.finished`); values hold no secret."""
 
     def info(self, event: str, /, **values: object) -> object:
         """Note something that went as it should."""

@@ -119,9 +119,13 @@ class Result:
             "ignored": list(self.ignored),
         }
 
+    def kept(self) -> bytes:
+        """Return the value as the journal keeps it while its files are fetched."""
+        return orjson.dumps({**self.as_json(), "cost": self.cost})
+
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Result:
-        """Rebuild a result from `as_json` (the journal keeps results that wait for their files)."""
+        """Rebuild a result from what was `kept`."""
         return cls(
             urls=value["urls"],
             text=value["text"],
@@ -184,6 +188,8 @@ class Ticket:
     born: float = 0.0
     missing: int = 0  # 404s in a row, after the grace time
     hollow: int = 0  # "done" without a result, in a row
+    overdue: int = 0  # reads without news since its time was up
+    refreshed: bool = False  # its URLs expired and were asked for anew since the last attempt
     result: Result | None = None
     last_error: RowError | None = None
 

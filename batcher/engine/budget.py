@@ -12,9 +12,13 @@ SHARE_NEEDS_ROWS = 20  # a percentage of fewer rows means nothing
 
 
 class JobBudget:
-    """How many jobs a run may still make. A submit reserves one before it leaves."""
+    """How many jobs a run may still make. A submit reserves one before it leaves.
+
+    Used is every submit of which it is not proved that it made no job: accepted, open or in doubt.
+    """
 
     def __init__(self, limit: int | None, used: int, duplicates: int) -> None:
+        self.open = 0  # reservations of submits that are not answered yet
         self._limit = limit
         self._used = used
         self._duplicates = duplicates
@@ -25,11 +29,17 @@ class JobBudget:
             return False
 
         self._used += 1
+        self.open += 1
         return True
+
+    def keep(self) -> None:
+        """Use a reservation up: there is a job, or there may be one."""
+        self.open -= 1
 
     def give_back(self) -> None:
         """Return a reservation: it is proved that the submit made no job."""
         self._used -= 1
+        self.open -= 1
 
     def risk_duplicate(self, limit: int) -> bool:
         """Take one of the *limit* rows that the user allows to be paid twice."""

@@ -43,7 +43,8 @@ class DailyCaps:
 
     def as_fact(self) -> str:
         """Return the requests of the last day as the journal keeps them."""
-        oldest = self._wall() - DAY_S - BUCKET_S
+        longest_s = max((cap.period_s for cap in self._caps), default=DAY_S)
+        oldest = self._wall() - longest_s - BUCKET_S
         kept = [(at, count) for at, count in sorted(self._buckets.items()) if at > oldest]
         return orjson.dumps(kept).decode()
 

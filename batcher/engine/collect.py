@@ -7,14 +7,13 @@ result kept, so that `retry` only downloads again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
 from batcher.core.backoff import Backoff
-from batcher.core.errors import TransportError
 from batcher.core.lifecycle import Move
 from batcher.core.model import ErrorKind, RowError, Ticket
-from batcher.core.verdict import Done
 from batcher.engine.context import Context
 from batcher.engine.lane import Lane
 
@@ -22,13 +21,19 @@ RETRY = Backoff(first_s=1.0, factor=2.0, cap_s=60.0)
 
 
 class FetchFailed(Exception):
-    """A result file could not be had this time. `expired`: a fresh URL may help."""
+    """A result file could not be had this time.
 
-    def __init__(self, reason: str, *, retriable: bool = True, expired: bool = False) -> None:
+    `expired`: a fresh URL may help. `disk`: the trouble is ours, the URL is as good as before.
+    """
+
+    def __init__(
+        self, reason: str, *, retriable: bool = True, expired: bool = False, disk: bool = False
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retriable = retriable
         self.expired = expired
+        self.disk = disk
 
 
 class Store(Protocol):
@@ -45,10 +50,17 @@ class Store(Protocol):
 class Collector:
     """Fetch the files of one job."""
 
-    def __init__(self, context: Context, lane: Lane[Ticket], store: Store) -> None:
+    def __init__(
+        self,
+        context: Context,
+        lane: Lane[Ticket],
+        store: Store,
+        refresh: Callable[[Ticket], None],
+    ) -> None:
         self._context = context
         self._lane = lane
         self._store = store
+        self._refresh = refresh  # hands a ticket to the poller, to be read once more
 
     def collect(self, ticket: Ticket) -> None:
         """Queue a ticket whose result is known."""
@@ -74,33 +86,34 @@ class Collector:
 
     async def _again(self, ticket: Ticket, failure: FetchFailed) -> None:
         context = self._context
-        self._lane.gate.idle()
         error = RowError(ErrorKind.DOWNLOAD, failure.reason, retriable=True)
         context.log.warning("download.failed", id=ticket.row.id, reason=failure.reason)
+        if failure.disk:
+            self._wait_for_disk(ticket, error)
+            return
+
+        self._lane.gate.idle()
+        if failure.expired and not ticket.refreshed:
+            ticket.refreshed = True
+            ticket.downloads -= 1
+            self._refresh(ticket)  # by the status lane, within its limits; then it comes back
+            return
+
+        ticket.refreshed = False
         if not failure.retriable or ticket.downloads >= context.settings.max_attempts:
             await context.end(ticket, Move.EXHAUST, error=error, result=ticket.result)
             return
 
         context.tally(error)
-        if failure.expired:
-            await self._refresh(ticket)
-
         delay = RETRY.delay_s(ticket.downloads - 1, context.rng)
         self._lane.add(ticket, context.clock.now() + delay)
 
-    async def _refresh(self, ticket: Ticket) -> None:
-        """Read the job once more: a signed URL is signed afresh at every read."""
+    def _wait_for_disk(self, ticket: Ticket, error: RowError) -> None:
+        """Try again when there may be room: that is nothing that the row can be held to."""
         context = self._context
-        assert ticket.job_id is not None and ticket.result is not None  # noqa: PT018, S101
-        ticket.reads += 1
-        context.recorder.count("status_reads")
-        try:
-            response = await context.transport.send(
-                context.provider.status(ticket.job_id), timeout_s=context.settings.status_timeout_s
-            )
-        except TransportError:
-            return
-
-        verdict = context.provider.read_status(response)
-        if isinstance(verdict, Done) and verdict.result.urls:
-            ticket.result = replace(ticket.result, urls=dict(verdict.result.urls))
+        ticket.downloads -= 1
+        context.tally(error)
+        text = f"the download folder cannot be written to: {error.message}"
+        context.notices.tell("download.disk", text, urgent=True, once="download disk")
+        self._lane.gate.failed(context.clock.now())
+        self._lane.add(ticket, context.clock.now() + RETRY.delay_s(3, context.rng))

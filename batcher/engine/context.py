@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Unpack
 
-import orjson
-
 from batcher.core.exchange import Response, Transport
 from batcher.core.journal import Finish
 from batcher.core.lifecycle import Move
@@ -25,6 +23,10 @@ from batcher.engine.slots import Slots
 from batcher.providers.base import Provider
 
 LOG_BODY_BYTES = 8_192
+
+# Counters of the journal that the engine keeps.
+NO_JOB = "submits_without_job"  # submits of which it is proved that they made no job
+REJECTED = "rejected"  # rows that could not be used: they failed, but say nothing of the API
 
 
 @dataclass(slots=True)
@@ -57,7 +59,7 @@ class Context:
         at, outcome = self.clock.wall(), OUTCOME_OF[move]
         error, result = known.get("error"), known.get("result")
         record = outcome_record(ticket, outcome, provider=self.frozen.provider, at=at, **known)
-        kept = orjson.dumps(result.as_json()) if result is not None and error is not None else None
+        kept = result.kept() if result is not None and error is not None else None
         await self.recorder.commit(
             Finish(ticket.row.n, at, move, record, error, known.get("refund"), result=kept)
         )
@@ -73,6 +75,9 @@ class Context:
         )
         if error is not None:
             self.tally(error)
+
+        if move is Move.REJECT:
+            self.recorder.count(REJECTED)
 
         self.failures.note(outcome, error)
 

@@ -16,9 +16,10 @@ from collections.abc import Callable
 
 import anyio
 
-from batcher.core.errors import BatcherError
 from batcher.core.log import Log
 from batcher.core.model import Stop, StopReason, iso
+
+LIMITS = (StopReason.THROTTLED, StopReason.BUDGET)
 
 
 class Control:
@@ -26,7 +27,7 @@ class Control:
 
     def __init__(self, log: Log) -> None:
         self.stop: Stop | None = None
-        self.error: BatcherError | None = None  # why the run cannot go on, if that is why it stops
+        self.error: Exception | None = None  # why the run cannot go on, if that is why it stops
         self.halted = anyio.Event()
         self.interrupted = anyio.Event()
         self.aborted = anyio.Event()
@@ -37,9 +38,9 @@ class Control:
     def recalls_submits(self) -> bool:
         """Whether a submit that has not left yet is to stay here.
 
-        Not so when a limit is reached: the submit that reached it was within the limit.
+        Not so when a limit is reached: the submits before were within the limit.
         """
-        return self.stop is not None and self.stop.reason is not StopReason.THROTTLED
+        return self.stop is not None and self.stop.reason not in LIMITS
 
     def halt(self, stop: Stop) -> None:
         """Submit nothing more; follow the jobs that exist, then end."""
@@ -67,7 +68,7 @@ class Control:
         self.interrupt(stop)
         self.aborted.set()
 
-    def fail(self, error: BatcherError, stop: Stop) -> None:
+    def fail(self, error: Exception, stop: Stop) -> None:
         """End like an interrupt, and let `execute` raise *error*."""
         if self.error is None:
             self.error = error

@@ -99,7 +99,6 @@ def finish_rewrites(journal: Journal, outcomes: Rewritable, provider: str, at: f
     """Rewrite every file that a crash left marked, from itself and from the journal."""
     for name, length in journal.outputs().items():
         if length is None:
-            _rewrite(journal, outcomes, State(name.removesuffix(SUFFIX)))
             _restore(journal, outcomes, State(name.removesuffix(SUFFIX)), provider, at)
 
 
@@ -137,21 +136,28 @@ def _rewrite(journal: Journal, outcomes: Rewritable, state: State) -> None:
 def _restore(
     journal: Journal, outcomes: Rewritable, state: State, provider: str, at: float
 ) -> None:
-    """Write records again that a crash took between leaving one file and entering another."""
+    """Rewrite a file, and write those records again that a crash took between two files."""
     found: set[tuple[object, object]] = set()
 
-    def note_key(record: Mapping[str, Any]) -> bool:
+    def is_current(record: Mapping[str, Any]) -> bool:
+        held = journal.find(str(record.get("id")))
+        if held is None or held.state is not state:
+            return False
+
         found.add(_key(record))
         return True
 
-    outcomes.rebuild(_file(state), note_key)
+    name = _file(state)
+    lengths = {name: outcomes.rebuild(name, is_current)}
     lines = [
         (state, outcome_record(held.ticket, state, provider=provider, at=at, error=held.error))
         for held in _all_held(journal, state)
         if (held.ticket.row.id, held.ticket.row.line) not in found
     ]
     if lines:
-        journal.apply([], outcomes.append(lines))
+        lengths |= outcomes.append(lines)
+
+    journal.apply([], lengths)  # only now is the file whole, and its mark gone
 
 
 def _file(state: State) -> str:

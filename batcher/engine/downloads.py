@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from batcher.adapters.download import Downloader, DownloadFailed, Expired
+from batcher.core.errors import StorageError
 from batcher.core.names import safe_stem
 from batcher.core.settings import Settings
 from batcher.engine.collect import FetchFailed, Store
@@ -42,6 +43,8 @@ class LocalStore:
             raise FetchFailed(str(failure), expired=True) from None
         except DownloadFailed as failure:
             raise FetchFailed(failure.reason, retriable=failure.retriable) from None
+        except StorageError as failure:
+            raise FetchFailed(str(failure), disk=True) from failure
 
         path = fetched.path.resolve()
         return str(path.relative_to(self._run) if path.is_relative_to(self._run) else path)

@@ -43,6 +43,7 @@ class Feed:
         self._submit = submit
         self._follow = follow
         self._collect = collect
+        self._taken_up: set[int] = set()  # rows that an earlier process left accepted
         self.rows_read = 0
         self.reading = True
 
@@ -64,6 +65,7 @@ class Feed:
                 since = context.clock.wall() - (ticket.accepted_at or context.clock.wall())
                 ticket.born = context.clock.now() - max(0.0, since)
                 take_up = self._follow if ticket.result is None else self._collect
+                self._taken_up.add(ticket.row.n)
                 take_up(ticket)
                 after = ticket.row.n
 
@@ -101,20 +103,24 @@ class Feed:
         after = 0
         while page := await context.recorder.ask(lambda j: j.unseen(after, PAGE_ROWS)):  # noqa: B023
             for ticket in page:
-                await context.slots.acquire()
-                self._submit(ticket)
+                await self._feed(ticket)
                 after = ticket.row.n
 
         self.reading = False
+
+    async def _feed(self, ticket: Ticket) -> None:
+        """Let a pending row into flight, unless it is there: its job failed and is run again."""
+        if ticket.row.n not in self._taken_up:
+            await self._context.slots.acquire()
+            self._submit(ticket)
 
     async def _take(self, admission: Admission) -> None:
         """Act on how one entry stands."""
         entry, context = admission.entry, self._context
         match admission.standing:
             case Standing.FRESH if entry.problem is None:
-                await context.slots.acquire()
                 assert admission.ticket is not None  # noqa: S101  # a fresh one has its ticket
-                self._submit(admission.ticket)
+                await self._feed(admission.ticket)
             case Standing.CHANGED:
                 raise UsageError(
                     f"{context.frozen.manifest}, line {entry.line}: row {entry.id!r} has changed "

@@ -14,7 +14,7 @@ from batcher.adapters.pacing import Pacer
 from batcher.core.gate import Gate
 from batcher.core.journal import Journal
 from batcher.core.model import Stop, StopReason, Ticket
-from batcher.core.rates import DAY_S, Rate, parse_rate
+from batcher.core.rates import Rate, parse_rate
 from batcher.engine.caps import DailyCaps, times_of
 from batcher.engine.context import Context
 from batcher.engine.lane import Lane
@@ -41,7 +41,8 @@ def open_lanes(context: Context, journal: Journal) -> Lanes:
     cautious = context.provider.facts.cautious_rate
     submit_rate = parse_rate(settings.rate or published.submit or cautious)
     status_rate = _rate(settings.status_rate or published.status)
-    submitted = journal.submits_since(wall() - DAY_S) if submit_rate.day_caps else []
+    longest_s = max((window.period_s for window in submit_rate.day_caps), default=0.0)
+    submitted = journal.submits_since(wall() - longest_s) if longest_s else []
     submit_caps = DailyCaps(submit_rate, submitted, wall)
     status_caps = DailyCaps(status_rate, times_of(journal.fact(STATUS_READS)), wall)
     submitters, checkers, fetchers = _share(

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import orjson
-
 from batcher.core.backoff import Backoff
 from batcher.core.errors import TransportError
 from batcher.core.journal import Collect, Rerun
@@ -32,6 +30,7 @@ from batcher.engine.lane import Lane
 
 MISSING_GRACE_S = 60.0  # a job may be invisible for a while after it was accepted
 MISSING_MAX = 3  # further 404s, spaced, that make it lost
+OVERDUE_MAX = 2  # unreadable answers after a job's time is up, before it is given up
 HOLLOW_MAX = 5  # "done" without a result, read again
 
 
@@ -55,10 +54,14 @@ class Poller:
         facts = context.provider.facts
         self._look = Backoff(facts.first_look_s, 1.5, facts.look_cap_s)
 
-    def follow(self, ticket: Ticket) -> None:
-        """Queue the next look at a job: at the latest when its time is up."""
+    def follow(self, ticket: Ticket, not_before_s: float | None = None) -> None:
+        """Queue the next look at a job: at the latest when its time is up, unless the API waits."""
         now = self._context.clock.now()
-        due = now + self._look.delay_s(ticket.reads, self._context.rng)
+        due = now + max(self._look.delay_s(ticket.reads, self._context.rng), not_before_s or 0.0)
+        if not_before_s:
+            self._lane.add(ticket, due)
+            return
+
         deadline = ticket.born + self._context.settings.job_timeout_s
         self._lane.add(ticket, min(due, deadline) if deadline > now else due)
 
@@ -92,12 +95,16 @@ class Poller:
         gate = self._lane.gate
         if not isinstance(verdict, Later | Halt | Unreadable):
             gate.succeeded()
+            ticket.overdue = OVERDUE_MAX  # the API spoke of this job: its time may be up now
+            if ticket.result is not None:
+                self._refreshed(ticket, verdict)
+                return
 
         match verdict:
             case Pending():
                 self._note_word(verdict)
                 ticket.missing = ticket.hollow = 0
-                await self._wait(ticket, None)
+                await self._wait(ticket, None, verdict.retry_after_s)
             case Done():
                 await self._done(ticket, verdict)
             case JobFailed():
@@ -106,7 +113,8 @@ class Poller:
                 await self._missing(ticket, verdict.error)
             case Later():
                 self._slow_down(verdict)
-                await self._wait(ticket, verdict.error)
+                self._context.tally(verdict.error)
+                self.follow(ticket)  # nobody looked: its time is not up by that
             case Unreadable():
                 gate.failed(self._context.clock.now())
                 await self._wait(ticket, verdict.error)
@@ -129,9 +137,25 @@ class Poller:
             gate.throttled(now, verdict.retry_after_s)
         else:
             gate.failed(now)
+            if verdict.retry_after_s is not None:
+                gate.throttled(now, verdict.retry_after_s)
 
-    async def _wait(self, ticket: Ticket, error: RowError | None) -> None:
-        """Look again later, unless the job's time is up."""
+    def _refreshed(self, ticket: Ticket, verdict: StatusVerdict) -> None:
+        """Go on with the download of a job that was read once more for fresh URLs."""
+        assert self._collect is not None and ticket.result is not None  # noqa: PT018, S101
+        if isinstance(verdict, Done) and verdict.result.urls:
+            ticket.result = replace(ticket.result, urls=verdict.result.urls)
+
+        self._collect(ticket)
+
+    async def _wait(
+        self, ticket: Ticket, error: RowError | None, not_before_s: float | None = None
+    ) -> None:
+        """Look again later, unless the job's time is up.
+
+        After its time it must still be looked at: the lane may have been closed all the while. An
+        answer that speaks of the job is a look; of those that say nothing it takes a few.
+        """
         context = self._context
         if error is not None:
             ticket.last_error = error
@@ -139,6 +163,11 @@ class Poller:
 
         age = context.clock.now() - ticket.born
         if age < context.settings.job_timeout_s:
+            self.follow(ticket, not_before_s)
+            return
+
+        if ticket.overdue < OVERDUE_MAX:
+            ticket.overdue += 1
             self.follow(ticket)
             return
 
@@ -160,8 +189,7 @@ class Poller:
             await context.end(ticket, Move.SUCCEED, result=verdict.result, cost=verdict.result.cost)
             return
 
-        kept = orjson.dumps({**verdict.result.as_json(), "cost": verdict.result.cost})
-        await context.recorder.commit(Collect(ticket.row.n, at, kept))
+        await context.recorder.commit(Collect(ticket.row.n, at, verdict.result.kept()))
         self._collect(ticket)
 
     async def _hollow(self, ticket: Ticket) -> None:
@@ -197,7 +225,7 @@ class Poller:
             at = context.clock.wall()
             await context.recorder.commit(Rerun(ticket.row.n, at, verdict.error, verdict.refund))
             context.log.info("job.rerun", id=ticket.row.id, job_id=ticket.job_id)
-            ticket.job_id = None
+            ticket.job_id = ticket.accepted_at = None
             ticket.reads = ticket.missing = ticket.hollow = 0
             self._resubmit(ticket)
             return

@@ -43,10 +43,17 @@ class Progress:
         while True:
             await self._refresh()
             shot = self.snapshot()
-            for observer in self.observers:
-                observer(shot)
-
+            self._show(shot)
             await anyio.sleep(TICK_S)
+
+    def _show(self, shot: Snapshot) -> None:
+        """Show a snapshot; an observer that fails is not shown another, and costs nothing else."""
+        for observer in list(self.observers):
+            try:
+                observer(shot)
+            except Exception as error:
+                self.observers.remove(observer)
+                self._context.log.error("observer.failed", message=repr(error))
 
     async def save(self) -> None:
         """Keep the day's status reads for the next process, and the last counters."""

@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 import anyio
 import anyio.to_thread
 
-from batcher.core.errors import BatcherError, StorageError
+from batcher.core.errors import StorageError
 from batcher.core.journal import Admission, Entry, Event, Finish, Journal
 from batcher.core.lifecycle import Move, State
 from batcher.engine.notices import Notices
@@ -73,7 +73,7 @@ class _Wish:
         self.event = event
         self.done = anyio.Event()
         self.answer = False
-        self.failure: BatcherError | None = None
+        self.failure: Exception | None = None
 
 
 class Recorder:
@@ -98,7 +98,7 @@ class Recorder:
         self._bell = anyio.Event()
         self._turn = anyio.Lock()
         self._closing = False
-        self._failure: BatcherError | None = None
+        self._failure: Exception | None = None
         self.commits = 0
         self.waits_for_room = False  # the disk is full
 
@@ -126,8 +126,15 @@ class Recorder:
 
     async def ask(self, question: Callable[[Journal], R]) -> R:
         """Ask the journal something, in turn with the writes."""
-        async with self._turn:
-            return await self._offload(lambda: question(self._journal))
+        while True:
+            try:
+                async with self._turn:
+                    return await self._offload(lambda: question(self._journal))
+            except StorageError as error:
+                if not error.disk_full:
+                    raise
+
+                await self._wait_for_room(error)
 
     async def run(self) -> None:
         """Write group after group until `close`; a cancellation from outside does not cut it."""
@@ -169,7 +176,7 @@ class Recorder:
         group = self._next_group()
         try:
             answers = await self._write([wish.event for wish in group])
-        except BatcherError as error:
+        except Exception as error:
             self._failure = error
             for wish in (*group, *self._wishes):
                 wish.failure = error
@@ -212,6 +219,9 @@ class Recorder:
 
     def _durably(self, events: list[Event], counters: dict[str, int]) -> list[bool]:
         lines = [(OUTCOME_OF[e.move], e.record) for e in events if isinstance(e, Finish)]
+        if lines:
+            self._journal.outputs()  # raises `Fenced`: the files may be another process's by now
+
         lengths = self._outcomes.append(lines) if lines else {}
         try:
             return self._journal.apply(events, lengths, counters)

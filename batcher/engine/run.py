@@ -10,7 +10,7 @@ lane's heap; the only thing that travels back is the slot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 
@@ -26,7 +26,7 @@ from batcher.core.stats import Snapshot
 from batcher.engine.budget import FailureLimit, JobBudget
 from batcher.engine.clock import Clock
 from batcher.engine.collect import Collector, Store
-from batcher.engine.context import Context
+from batcher.engine.context import NO_JOB, REJECTED, Context
 from batcher.engine.control import Control
 from batcher.engine.feed import Feed
 from batcher.engine.lanes import open_lanes
@@ -37,6 +37,8 @@ from batcher.engine.record import LINGER_S, Offload, Outcomes, Recorder, in_thre
 from batcher.engine.slots import Slots
 from batcher.engine.submit import Submitter
 from batcher.providers.base import Provider
+
+Work = Callable[[Ticket], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,9 @@ class Run:
         self._collector = (
             None
             if parts.store is None
-            else Collector(self._context, self._lanes.download, parts.store)
+            else Collector(
+                self._context, self._lanes.download, parts.store, self._poller.follow_again
+            )
         )
         self._feed = Feed(
             self._context,
@@ -130,16 +134,31 @@ class Run:
 
     async def _pipeline(self) -> None:
         async with anyio.create_task_group() as lanes:
-            lanes.start_soon(self._lanes.submit.run, self._submitter.submit)
-            lanes.start_soon(self._lanes.status.run, self._poller.check)
+            lanes.start_soon(self._lanes.submit.run, self._guarded(self._submitter.submit))
+            lanes.start_soon(self._lanes.status.run, self._guarded(self._poller.check))
             if self._collector is not None:
-                lanes.start_soon(self._lanes.download.run, self._collector.fetch)
+                fetch = self._guarded(self._collector.fetch)
+                lanes.start_soon(self._lanes.download.run, fetch)
 
             lanes.start_soon(self._end_when_interrupted, lanes.cancel_scope)
             lanes.start_soon(self._progress.run)
             await self._feed_rows()
             await self._context.slots.wait_idle()
             lanes.cancel_scope.cancel()
+
+    def _guarded(self, work: Work) -> Work:
+        """Let a failure of one lane end the run like an interrupt.
+
+        Cancelling the other lanes at once would put every open submit in doubt.
+        """
+
+        async def guarded(ticket: Ticket) -> None:
+            try:
+                await work(ticket)
+            except Exception as error:
+                self.control.fail(error, Stop(StopReason.INTERRUPTED, str(error)))
+
+        return guarded
 
     async def _feed_rows(self) -> None:
         """Take up what earlier processes left, then read the manifest, until a halt."""
@@ -153,8 +172,9 @@ class Run:
                     await self._feed.read_journal()
                 else:
                     await self._feed.read(self._parts.entries())
-                    await self._feed.tell_vanished()
-        except UsageError as error:
+                    if self._parts.settings.limit is None:
+                        await self._feed.tell_vanished()
+        except Exception as error:
             self.control.fail(error, Stop(StopReason.INTERRUPTED, str(error)))
 
     def _stop_submitting(self) -> None:
@@ -195,9 +215,10 @@ class Run:
     def _make_context(self) -> Context:
         parts, counters = self._parts, self._parts.journal.counters()
         settings = parts.settings
-        paid = counters.get("jobs_accepted", 0) + counters.get("in_doubt", 0)
+        paid = counters.get("submits", 0) - counters.get(NO_JOB, 0)
         failed = counters.get("failed", 0) + counters.get("exhausted", 0)
         ended = failed + counters.get("succeeded", 0) + counters.get("in_doubt", 0)
+        failed -= counters.get(REJECTED, 0)
         return Context(
             frozen=parts.frozen,
             settings=settings,

@@ -27,6 +27,7 @@ from batcher.providers import Provider, provider_named
 from batcher.providers.base import Problem
 
 ACCOUNT = "account"
+LANES = 3
 
 
 @contextmanager
@@ -78,7 +79,7 @@ async def open_session(
                     facts.auth_header,
                     facts.auth_scheme,
                     key,
-                    connections=settings.connections,
+                    connections=settings.connections + LANES,  # each lane has one at least
                     user_agent=f"batcher/{__version__}",
                     wall=time.time,
                 )

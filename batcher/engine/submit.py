@@ -17,11 +17,12 @@ from batcher.core.journal import Accept, Decide, Intend, Withdraw
 from batcher.core.lifecycle import Move
 from batcher.core.model import ErrorKind, RowError, Stop, StopReason, Ticket
 from batcher.core.verdict import Accepted, Doubt, Halt, Later, Refused, SubmitVerdict
-from batcher.engine.context import Context
+from batcher.engine.context import NO_JOB, Context
 from batcher.engine.files import RowUnusable, local_file
 from batcher.engine.lane import Lane
 
 RETRY = Backoff(first_s=1.0, factor=2.0, cap_s=60.0)  # deAPI documents 1, 2, 4 s
+BUDGET_RECHECK_S = 1.0
 CREDIT_PROBE = Backoff(first_s=600.0, factor=2.0, cap_s=7200.0)
 
 
@@ -47,8 +48,8 @@ class Submitter:
             return
 
         if not context.jobs.reserve():
-            context.control.halt(Stop(StopReason.BUDGET, "the run made all jobs of --max-jobs"))
-            self.put_back(ticket)
+            self._lane.gate.idle()
+            self._out_of_budget(ticket)
             return
 
         ticket.generation += 1
@@ -68,6 +69,21 @@ class Submitter:
 
         verdict = await self._send(ticket, request)
         await self._act(ticket, verdict)
+
+    def _out_of_budget(self, ticket: Ticket) -> None:
+        """Halt, unless an open submit may still turn out to have made no job."""
+        if self._context.jobs.open:
+            self._again(ticket, BUDGET_RECHECK_S)
+            return
+
+        message = "the run made all jobs of --max-jobs"
+        self._context.control.halt(Stop(StopReason.BUDGET, message))
+        self.put_back(ticket)
+
+    def _no_job(self) -> None:
+        """Note the proof that a submit made no job: it does not count against --max-jobs."""
+        self._context.jobs.give_back()
+        self._context.recorder.count(NO_JOB)
 
     def put_back(self, ticket: Ticket) -> None:
         """Leave a row pending for a later process: only its slot is given back."""
@@ -117,7 +133,7 @@ class Submitter:
                 await self._accept(ticket, verdict)
             case Refused():
                 gate.succeeded()
-                self._context.jobs.give_back()
+                self._no_job()
                 await self._context.end(ticket, Move.REFUSE, error=verdict.error)
             case Later():
                 await self._later(ticket, verdict)
@@ -129,13 +145,14 @@ class Submitter:
 
     async def _accept(self, ticket: Ticket, verdict: Accepted) -> None:
         context = self._context
+        context.jobs.keep()
         at = context.clock.wall()
         mine = await context.recorder.commit(
             Accept(ticket.row.n, at, verdict.job_id, verdict.request_id)
         )
         if not mine:
             reason = f"the API answered with job id {verdict.job_id!r}, which is another row's"
-            await self._doubt(ticket, _unknown(reason))
+            await self._hold(ticket, _unknown(reason))
             return
 
         ticket.job_id = verdict.job_id
@@ -148,7 +165,7 @@ class Submitter:
         """No job now: put the row back, and slow down as the answer asks."""
         context = self._context
         now = context.clock.now()
-        context.jobs.give_back()
+        self._no_job()
         if verdict.throttled:
             context.recorder.count("throttled")
             self._lane.gate.throttled(now, verdict.retry_after_s)
@@ -177,14 +194,11 @@ class Submitter:
     async def _halt(self, ticket: Ticket, verdict: Halt) -> None:
         """No row would fare better: pause the run; this row stays pending."""
         context = self._context
-        context.jobs.give_back()
+        self._no_job()
         context.tally(verdict.error)
+        self._lane.gate.answered()
         if verdict.reason is StopReason.OUT_OF_CREDITS and context.settings.wait_for_credits:
-            wait = CREDIT_PROBE.delay_s(self._credit_probes, context.rng)
-            self._credit_probes += 1
-            self._lane.gate.idle()
-            self._lane.gate.close_until(context.clock.now() + wait, "credits")
-            context.log.warning("credits.waiting", probe_in_s=round(wait))
+            self._wait_for_credits()
         else:
             context.control.halt(Stop(verdict.reason, verdict.error.message))
 
@@ -192,6 +206,18 @@ class Submitter:
             Withdraw(ticket.row.n, context.clock.wall(), spent=False, error=verdict.error)
         )
         self._again(ticket, 0.0)
+
+    def _wait_for_credits(self) -> None:
+        """Close the lane for a long, growing time; then one row asks for all of them."""
+        gate, now = self._lane.gate, self._context.clock.now()
+        if gate.wait_s(now) > 0:
+            return  # the answers to submits that were open when the lane closed
+
+        wait = CREDIT_PROBE.delay_s(self._credit_probes, self._context.rng)
+        self._credit_probes += 1
+        gate.close_until(now + wait, "credits")
+        text = f"the credits are used up: the run waits, and asks again in {wait:.0f} s"
+        self._context.notices.tell("credits.waiting", text, once="credits")
 
     def _again(self, ticket: Ticket, delay_s: float) -> None:
         """Queue the row for another submit, unless nothing is submitted any more."""
@@ -201,7 +227,12 @@ class Submitter:
             self._lane.add(ticket, self._context.clock.now() + delay_s)
 
     async def _doubt(self, ticket: Ticket, error: RowError) -> None:
-        """Sent, and nobody knows what became of it: hold the row, or do as the user chose."""
+        """Sent, and nobody knows what became of it: it may have made a job."""
+        self._context.jobs.keep()
+        await self._hold(ticket, error)
+
+    async def _hold(self, ticket: Ticket, error: RowError) -> None:
+        """Hold a row in doubt, or do as the user chose."""
         context = self._context
         allowed = context.settings.max_duplicates
         if context.settings.on_doubt == "resubmit" and context.jobs.risk_duplicate(allowed):
@@ -216,7 +247,7 @@ class Submitter:
 
     async def _withdraw_unsent(self, ticket: Ticket) -> None:
         """Take an intent back: the submit never left this process."""
-        self._context.jobs.give_back()
+        self._no_job()
         with anyio.CancelScope(shield=True):
             await self._context.recorder.commit(
                 Withdraw(ticket.row.n, self._context.clock.wall(), spent=False)

@@ -118,13 +118,20 @@ class Night:
 
     @contextmanager
     def books(self) -> Iterator[tuple[SqliteJournal, OutcomeFiles]]:
+        """Open journal and outcome files as a process does, and mend what a crash left."""
+        with self.unmended_books() as (journal, outcomes):
+            finish_rewrites(journal, outcomes, self.provider, self.clock.wall())
+            yield journal, outcomes
+
+    @contextmanager
+    def unmended_books(self) -> Iterator[tuple[SqliteJournal, OutcomeFiles]]:
+        """Open journal and outcome files; rewrites that a crash cut short are still to be done."""
         journal = SqliteJournal.open(self.directory / "journal.db", durable=False)
         outcomes = OutcomeFiles(self.directory, sync=lambda fd: None)
         try:
             journal.claim(self.clock.wall())
             refuse_older_journal(journal, outcomes)
             outcomes.recover(journal.outputs())
-            finish_rewrites(journal, outcomes, self.provider, self.clock.wall())
             yield journal, outcomes
         finally:
             outcomes.close()

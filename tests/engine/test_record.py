@@ -26,7 +26,11 @@ class FakeJournal:
     def __init__(self, script: list[str]) -> None:
         self.script = script
         self.groups: list[list[Event]] = []
-        self.failures: list[StorageError] = []
+        self.failures: list[Exception] = []
+
+    def outputs(self) -> dict[str, int | None]:
+        """Be the owner."""
+        return {}
 
     def apply(
         self,

@@ -117,7 +117,7 @@ class Batch:
             case Collect():
                 self._move(sql.COLLECT, stand, event.result, event.at)
             case Rerun():
-                self._free(stand, error=event.error)
+                self._free(stand, spends=True, error=event.error)
                 self._refund(event.refund, stand)
             case Finish():
                 self._finish(event, stand, target)
@@ -206,9 +206,19 @@ class Batch:
             (event.n, self._epoch, event.at, event.move.value, job_id, note)
         )
 
-    def _free(self, stand: _Stand, *, fresh: bool = False, error: RowError | None = None) -> None:
-        """Let the row be submitted again; a job that it had is given up."""
-        self._move(sql.FREE, stand, int(fresh), encoded_error(error))
+    def _free(
+        self,
+        stand: _Stand,
+        *,
+        fresh: bool = False,
+        spends: bool = False,
+        error: RowError | None = None,
+    ) -> None:
+        """Let the row be submitted again; a job that it had is given up.
+
+        `fresh`: with all its attempts; `spends`: with one less.
+        """
+        self._move(sql.FREE, stand, int(not fresh), int(spends), encoded_error(error))
         if stand.job_id is not None:
             self._ledger(sql.GIVE_UP_JOB, stand)
 

@@ -164,7 +164,7 @@ EXHAUST: Final = """
     UPDATE row SET state = 'exhausted', error = ?, result = ifnull(?, result)
      WHERE n = ? AND state = ?"""
 FREE: Final = """
-    UPDATE row SET state = 'pending', spent = iif(?, 0, spent), error = ?, job_id = NULL,
+    UPDATE row SET state = 'pending', spent = spent * ? + ?, error = ?, job_id = NULL,
                    accepted_at = NULL, done_seen_at = NULL, result = NULL
      WHERE n = ? AND state = ?"""
 REPOLL: Final = """
