@@ -43,6 +43,11 @@ async def test_crashes_anywhere_cost_nothing(seed: int, tmp_path: Path) -> None:
     """Whatever the seed: one job a row at most, every paid job known, every row one outcome."""
     rng = Random(seed)
     night = Night(tmp_path, faults=FAULTS, seed=seed)
+    night.settings = {
+        "in_flight": rng.choice([1, 3, 200]),
+        "connections": rng.choice([1, 4, 32]),
+        "rate": rng.choice(["3/s", "1000/s"]),
+    }
     night.write_urls(ROWS)
     for _ in range(LIVES_MAX):
         if await night.doomed_process(any_death(rng), submit_timeout_s=5.0):
