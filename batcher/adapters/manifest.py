@@ -35,12 +35,15 @@ from batcher.adapters.manifest_lines import Lines, Opened
 from batcher.adapters.manifest_rows import RowCheck, RowReader
 from batcher.core.errors import UsageError
 from batcher.core.journal import Entry
+from batcher.core.names import kind_of
 
 __all__ = ["Manifest", "RowCheck", "count_rows", "open_manifest"]
 
 STDIN = "-"
 READ_BYTES = 262_144
 COUNT_BYTES_MAX = 67_108_864  # a file above 64 MiB is counted by its beginning
+HEAD_BYTES = 512  # enough to tell what a file is
+TEXT_KINDS = ("json", "xml", "svg")
 GZIP_MAGIC = b"\x1f\x8b"
 FORMATS: dict[str, Callable[[Opened], Lines]] = {
     ".jsonl": json_lines,
@@ -51,7 +54,7 @@ FORMATS: dict[str, Callable[[Opened], Lines]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Manifest:
     """A manifest that is there; `entries` reads it."""
 
@@ -60,6 +63,7 @@ class Manifest:
     is_folder: bool
     skipped: frozenset[str] = frozenset()  # folders in it that are not read, as real paths
     stdin: BinaryIO | None = None
+    is_table: bool = False  # its lines are counted as records; known once `entries` has begun
 
     def entries(self, check: RowCheck, *, limit: int | None = None) -> Iterator[Entry]:
         """Read the first *limit* rows, lazily; bad rows count, blank lines do not.
@@ -95,8 +99,12 @@ class Manifest:
         if name.suffix == ".gz":
             name, packed = name.with_suffix(""), True
 
-        opened = Opened.at(self.source, _unpacked(file) if packed else file)
-        return FORMATS.get(name.suffix, _likely_format(opened))(opened)
+        text = _unpacked(file) if packed else file
+        _refuse_other_kinds(self.source, cast("io.BufferedReader", text).peek(HEAD_BYTES))
+        opened = Opened.at(self.source, text)
+        read = FORMATS.get(name.suffix, _likely_format(opened))
+        self.is_table = read is csv_lines
+        return read(opened)
 
 
 def open_manifest(
@@ -111,6 +119,13 @@ def open_manifest(
         return Manifest(source, str(Path.cwd()), is_folder=False, stdin=stdin or sys.stdin.buffer)
 
     path = Path(source).absolute()
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"manifest {source!r}: its path is not UTF-8, and records could not name it; move it"
+        ) from None
+
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except (OSError, ValueError) as error:
@@ -164,8 +179,23 @@ def _unpacked(file: BinaryIO) -> BinaryIO:
     return io.BufferedReader(gzip.GzipFile(fileobj=file), READ_BYTES)
 
 
+def _refuse_other_kinds(source: str, head: bytes) -> None:
+    """Raise `UsageError` for what no manifest begins like: an image, a spreadsheet, a PDF."""
+    kind = kind_of(head[:HEAD_BYTES])
+    if kind is None or kind[1].startswith("text/") or kind[0] in TEXT_KINDS:
+        return
+
+    if kind[1].startswith("image/"):
+        raise UsageError(
+            f"{source}: is an image ({kind[0]}), not a manifest; name its folder, or a list of rows"
+        )
+
+    save = "; save a spreadsheet as CSV UTF-8" if kind[0] == "zip" else ""
+    raise UsageError(f"{source}: is a {kind[0]} file, not a manifest{save}")
+
+
 def _likely_format(opened: Opened) -> Callable[[Opened], Lines]:
-    return json_lines if opened.first.lstrip().startswith(b"{") else csv_lines
+    return json_lines if opened.first.lstrip().startswith((b"{", b"[")) else csv_lines
 
 
 def _reason(error: Exception) -> str:

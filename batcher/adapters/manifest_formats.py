@@ -22,13 +22,21 @@ from batcher.adapters.manifest_lines import (
     bad_line,
     is_cut,
 )
+from batcher.core.errors import UsageError
 
 IMAGE_NAME = re.compile(r"[^.].*\.(avif|bmp|gif|jfif|jpe?g|png|psd|svg|tiff?|webp)", re.I | re.S)
+ARRAY_OF_OBJECTS = re.compile(rb"\[\s*(\{.*)?", re.S)  # the first line of one
 RUN_FILE = "run.toml"  # what marks a folder as a run directory
 
 
 def json_lines(opened: Opened) -> Lines:
     """Read one JSON object a line; `number` is the physical line."""
+    if ARRAY_OF_OBJECTS.fullmatch(opened.first.strip(BLANK)):
+        raise UsageError(
+            f"{opened.source}: is a JSON array; JSON lines want one object a line, without the "
+            "brackets and commas: jq -c '.[]' makes them"
+        )
+
     for number, raw in enumerate(opened, opened.number):
         text = raw.strip(BLANK)
         if is_cut(raw):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +39,6 @@ class RunDirectory:
         self.run_file = path / "run.toml"
         self.journal = path / "journal.db"
         self.summary = path / "summary.json"
-        self.report = path / "report.html"
         self.log = path / "log.jsonl"
         self.downloads = path / "downloads"
         self._lock = path / "run.lock"
@@ -62,12 +62,23 @@ class RunDirectory:
 
         Raises `UsageError` if it cannot be made, or holds something that is not a run.
         """
+        self.refuse_others()
         try:
             if not self.is_run:
                 self.path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-                self._refuse_strangers()
                 self.path.chmod(PRIVATE_FOLDER)
                 sync_directory(self.path.parent)
+        except OSError as error:
+            raise UsageError(f"run directory {self.path}: {error.strerror}") from error
+
+    def refuse_others(self) -> None:
+        """Raise `UsageError` if there is something that is no run; nothing is made or changed."""
+        try:
+            if self.path.exists() and not self.path.is_dir():
+                raise UsageError(f"run directory {self.path}: is a file, not a folder")
+
+            if self.path.exists() and not self.is_run:
+                self._refuse_strangers()
         except OSError as error:
             raise UsageError(f"run directory {self.path}: {error.strerror}") from error
 
@@ -88,7 +99,10 @@ class RunDirectory:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RunBusy(f"run directory {self.path}: in use by {_holder(lock)}") from None
+                look = f"batcher status {shlex.quote(str(self.path))} --watch"
+                raise RunBusy(
+                    f"run directory {self.path}: in use by {_holder(lock)}; look with `{look}`"
+                ) from None
             except OSError as error:
                 raise StorageError(
                     f"run directory {self.path}: its file system has no locks"
@@ -100,11 +114,11 @@ class RunDirectory:
             yield
 
     def is_owned(self) -> bool:
-        """Whether a living process owns the directory; asking does not disturb it."""
+        """Whether a living process owns the directory; asking neither disturbs nor writes."""
         if not self._alive.exists():
             return False
 
-        with self._opened(self._alive) as alive:
+        with self._opened(self._alive, os.O_RDONLY) as alive:
             try:
                 fcntl.flock(alive, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -112,11 +126,20 @@ class RunDirectory:
 
             return False
 
+    def owned_since(self) -> str | None:
+        """Return when the last owner came, an ISO time, or None if nobody knows."""
+        try:
+            started = orjson.loads(self._lock.read_bytes()[:HOLDER_BYTES_MAX])["started"]
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+        return started if isinstance(started, str) else None
+
     @contextmanager
-    def _opened(self, path: Path) -> Iterator[int]:
+    def _opened(self, path: Path, mode: int = os.O_RDWR | os.O_CREAT) -> Iterator[int]:
         """Open a lock file; closing it gives up the lock."""
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+            fd = os.open(path, mode | os.O_CLOEXEC, PRIVATE)
         except OSError as error:
             raise UsageError(f"run directory {self.path}: {error.strerror}") from error
 
@@ -131,13 +154,24 @@ def default_run_directory(manifest: str, provider: str) -> Path:
     if manifest == "-":
         return Path("runs", f"stdin-{provider}")
 
-    path = Path(manifest).absolute()
+    path = absolute_path(manifest)
     name = path.name
     if not path.is_dir():
         name = name.removesuffix(".gz")
         name = next((name[: -len(s)] for s in SUFFIXES if name.lower().endswith(s)), name)
 
     return Path("runs", f"{name or 'manifest'}-{provider}")
+
+
+def absolute_path(text: str | Path) -> Path:
+    """Return a path from the root in one spelling: without `.`, `..` and double slashes.
+
+    Links stay as they are written, and so does a `..` behind a link: it means the link's target.
+    """
+    written = Path(text).absolute()
+    short = Path(os.path.normpath(written))
+    is_same = ".." not in written.parts or short.resolve() == written.resolve()
+    return short if is_same else written
 
 
 def _sign(fd: int, at: float) -> None:

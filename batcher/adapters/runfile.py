@@ -103,7 +103,12 @@ def _difference(words: str, before: object, after: object) -> str:
 
 
 def _shown(value: object) -> str:
-    return "none" if value is ABSENT else json.dumps(value)
+    """Return a value as JSON that people can read and that cannot paint on their screen."""
+    if value is ABSENT:
+        return "none"
+
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
 def _document(path: Path) -> dict[str, Any]:

@@ -59,4 +59,4 @@ class Brakes:
 
 
 def _stop(signal: Signals) -> Stop:
-    return Stop(StopReason.INTERRUPTED, f"stopped by {signal.name}")
+    return Stop(StopReason.INTERRUPTED, f"interrupted by {signal.name}")

@@ -20,7 +20,7 @@ SHOWN_MAX = 20
 EPILOG = """\b
 Examples:
   batcher check photos.jsonl --provider removit
-  batcher check prompts.csv --provider deapi --set task=generations
+  batcher check scans/ --provider deapi --set task=ocr
   batcher check photos.jsonl --provider removit --json > problems.jsonl
 
 Exit codes: 0 all rows are good · 3 some are bad · 2 the manifest cannot be read.
@@ -55,7 +55,7 @@ def command(manifest: str, **flags: Any) -> int:
 
 
 def text_lines(findings: Iterator[Finding], manifest: str) -> Iterator[str]:
-    """Yield `file:line: field: message` for the first findings, and how many more there are."""
+    """Yield where, field and message of the first findings, and how many more there are."""
     more = 0
     for number, finding in enumerate(findings):
         if number < SHOWN_MAX:
@@ -69,13 +69,29 @@ def text_lines(findings: Iterator[Finding], manifest: str) -> Iterator[str]:
 
 def text_of(finding: Finding, manifest: str) -> str:
     """Return one finding as compilers write theirs."""
-    where = f"{plain(manifest, 500)}:{finding.line}: "
+    where = f"{place_of(finding, manifest)}: "
     what = f"{plain(finding.field)}: " if finding.field else ""
     if not finding.warning:
         return f"{where}{what}{plain(finding.message, 500)}"
 
     rows = f" ({rows_text(finding.rows)})" if finding.rows > 1 else ""
     return f"{where}warning: {what}{plain(finding.message, 500)}{rows}"
+
+
+def place_of(finding: Finding, manifest: str) -> str:
+    """Return where it stands: `FILE:LINE`, `TABLE: row N (id ID)`, or `FOLDER: IMAGE`.
+
+    A record of a table may span many lines, so its number is none that an editor knows.
+    """
+    source = plain(manifest, 500)
+    match finding.unit:
+        case "file":
+            return f"{source}: {plain(finding.id or finding.line, 500)}"
+        case "row":
+            own = f" (id {plain(finding.id)})" if finding.has_own_id else ""
+            return f"{source}: row {count_text(finding.line)}{own}"
+        case _:
+            return f"{source}:{finding.line}"
 
 
 def text_totals(totals: Totals) -> str:
@@ -85,7 +101,10 @@ def text_totals(totals: Totals) -> str:
         kinds = (f"{plain(name)} {count_text(n)}" for name, n in totals.fields.most_common())
         said += f" ({', '.join(kinds)})"
 
-    return f"{said}, {totals.warnings} warnings" if totals.warnings else said
+    if not totals.warnings:
+        return said
+
+    return f"{said}, {count_text(totals.warnings)} warning{'s' if totals.warnings > 1 else ''}"
 
 
 def json_lines(findings: Iterator[Finding]) -> Iterator[str]:

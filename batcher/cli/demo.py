@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from batcher.cli.exits import BUG, OK, signal_exit_code
+from batcher.cli.program import program
+from batcher.core.errors import UsageError
 from batcher.report.text import command_text, count_text, path_word, rows_text
 
 if TYPE_CHECKING:
@@ -47,9 +49,7 @@ def command(rows: int, seed: int, folder: str | None, speed: float) -> int:
 
     stamp = datetime.now().strftime("demo-%Y%m%d-%H%M%S")
     home = Path(folder) if folder else _new(Path("runs"), stamp)
-    home.mkdir(parents=True, exist_ok=True)
-    manifest = home / "manifest.jsonl"
-    manifest.write_text("".join(_manifest(rows)), "utf-8")
+    manifest = _written(home, rows)
     directory = RunDirectory(_new(home, "run"))
     directory.create()
     with directory.lock(time.time()):
@@ -83,7 +83,7 @@ def told(end: End, directory: Path, manifest: Path) -> Iterator[str]:
     """Yield what was seen, in which files, what the ledger says, and what to try next."""
     from batcher.report.closing import state_lines
 
-    ledger, run = end.ledger, path_word(directory)
+    ledger, run, batcher = end.ledger, path_word(directory), program()
     yield from state_lines(end.summary, directory, f"demo, {PROVIDER}")
     yield ""
     yield (
@@ -101,12 +101,26 @@ def told(end: End, directory: Path, manifest: Path) -> Iterator[str]:
     yield ""
     yield "Look at it:"
     if end.summary.in_doubt:
-        yield f"  {command_text('batcher', 'doubt', 'list', run)}"
+        yield f"  {command_text(batcher, 'doubt', 'list', run)}"
 
-    yield f"  {command_text('batcher', 'status', run, '--json')}"
+    yield f"  {command_text(batcher, 'status', run, '--json')}"
     yield f"  {command_text('head', '-n', '1', path_word(directory / 'succeeded.jsonl'))}"
     yield "Then with your own rows, still for nothing:"
-    yield f"  {command_text('batcher', 'simulate', '--provider', PROVIDER)}"
+    yield f"  {command_text(batcher, 'simulate', '--provider', PROVIDER)}"
+
+
+def _written(home: Path, rows: int) -> Path:
+    manifest = home / "manifest.jsonl"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        manifest.write_text("".join(_manifest(rows)), "utf-8")
+    except OSError as error:
+        where = error.filename or manifest
+        raise UsageError(
+            f"{where}: {error.strerror}; name a folder that can be written to with --dir"
+        ) from error
+
+    return manifest
 
 
 def _manifest(rows: int) -> Iterator[str]:

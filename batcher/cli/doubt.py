@@ -6,7 +6,9 @@ Rule: deciding is all that happens here; nothing is sent before `batcher resume`
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -70,10 +72,27 @@ def list_(run: str, json: bool) -> int:
                 found = evidence(held, settings.submit_timeout_s)
                 lines = [msgspec.json.encode(found)] if json else evidence_lines(found, title)
                 for line in lines:
-                    click.echo(line)
+                    click.echo(line if json else _wrapped(str(line)))
 
     say(f"{rows_text(count)} in doubt{_choices(directory) if count else ''}")
     return 0
+
+
+def _wrapped(line: str) -> str:
+    """Return a line as wide as the terminal, broken between words; whole where nobody looks."""
+    if not sys.stdout.isatty():
+        return line
+
+    indent = " " * 13  # under the text, behind its label
+    return "\n".join(
+        textwrap.wrap(
+            line,
+            max(40, shutil.get_terminal_size().columns),
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    )
 
 
 def _choices(directory: RunDirectory) -> str:

@@ -10,9 +10,11 @@ import msgspec
 from batcher.adapters.rundir import RunDirectory
 from batcher.cli.check import text_lines, text_totals
 from batcher.cli.exits import OK, SOME_ROWS
+from batcher.cli.flags import DEFAULTS, FLAGS, Flag, duration_flag
 from batcher.cli.survey import Totals, survey
 from batcher.core.exchange import Request
 from batcher.core.journal import Entry
+from batcher.core.model import iso
 from batcher.core.settings import Frozen, Settings
 from batcher.engine.files import RowUnusable, local_file
 from batcher.providers import Provider, provider_named
@@ -57,10 +59,22 @@ def _plan(
     if frozen.download is not None:
         yield f"download to    {plain(frozen.download, 500)}"
 
-    for field in msgspec.structs.fields(Settings):
-        value = getattr(settings, field.name)
-        if value != field.default and field.name not in ("rate", "status_rate"):
-            yield f"setting        {field.name} = {plain(value)}"
+    for flag in FLAGS:
+        value = getattr(settings, flag.field)
+        if value != DEFAULTS[flag.field] and flag.field not in ("rate", "status_rate"):
+            yield f"setting        {typed(flag, value)}"
+
+
+def typed(flag: Flag, value: object) -> str:
+    """Return a flag as a person types it to get *value*."""
+    if isinstance(value, bool):
+        return flag.name if value else f"--no-{flag.name.removeprefix('--')}"
+
+    text = iso(value) if flag.field == "finish_by" and isinstance(value, float) else str(value)
+    if flag.field.endswith("_s") and isinstance(value, int | float):
+        text = duration_flag(value)
+
+    return f"{flag.name} {plain(text)}"
 
 
 def _first_request(provider: Provider, frozen: Frozen, entry: Entry) -> Iterator[str]:
@@ -71,7 +85,7 @@ def _first_request(provider: Provider, frozen: Frozen, entry: Entry) -> Iterator
         yield f"first request  cannot be made: {plain(gone.error.message)}"
         return
 
-    yield f"first request, of line {entry.line}:"
+    yield f"first request, of the row {plain(entry.id, 500)}:"
     yield f"  {request.method} {plain(frozen.base_url + request.path, 2_000)}"
     yield f"  {provider.facts.auth_header}: {provider.facts.auth_scheme}***"
     yield from _body(request)

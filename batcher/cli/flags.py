@@ -47,6 +47,7 @@ class Flag:
         return self.name.removeprefix("--").replace("-", "_")
 
 
+IN_FLIGHT = "Rows in flight: at most this many jobs are open at the API."
 PACE, REQUEST, ROW, RUN = "Pace", "One request", "One row", "The whole run"
 
 FLAGS = (
@@ -59,7 +60,7 @@ FLAGS = (
         "N/UNIT",
     ),
     Flag(PACE, "--status-rate", "status_rate", "Status reads at most.", or_none(rate), "N/UNIT"),
-    Flag(PACE, "--in-flight", "in_flight", "Remote jobs open at once.", count, "N"),
+    Flag(PACE, "--in-flight", "in_flight", IN_FLIGHT, count, "N"),
     Flag(PACE, "--connections", "connections", "Requests open at once.", count, "N"),
     Flag(
         REQUEST,
@@ -259,10 +260,11 @@ def _default_text(flag: Flag) -> str:
     if value is None or isinstance(value, bool):
         return ""
 
-    return _duration(value) if flag.field.endswith("_s") else f"{value}"
+    return duration_flag(value) if flag.field.endswith("_s") else f"{value}"
 
 
-def _duration(seconds: float) -> str:
+def duration_flag(seconds: float) -> str:
+    """Return a duration as a flag takes it: `15m`, `90s`."""
     for size, unit in ((3_600, "h"), (60, "m")):
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:g}{unit}"

@@ -71,8 +71,12 @@ def _table(lines: Any) -> Iterator[str]:
 
 
 def _limits(provider: Provider) -> str:
-    limits = provider.limits()
-    submit = limits.submit or f"none published, submits are held to {provider.facts.cautious_rate}"
+    limits, facts = provider.limits(), provider.facts
+    if facts.required_settings and limits.submit:  # without them it is the lowest of several
+        by = " and ".join(word for word in ("task", "tier") if word in facts.parameters)
+        return f"from {limits.submit}, by {by}; status from {limits.status}"
+
+    submit = limits.submit or f"none published, submits are held to {facts.cautious_rate}"
     return f"{submit}; status {limits.status}" if limits.status else submit
 
 

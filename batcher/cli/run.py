@@ -34,7 +34,7 @@ EPILOG = """\b
 Examples:
   batcher run photos.jsonl --provider removit
   batcher run photos/ --provider removit --set mode=clipping --download
-  batcher run prompts.csv --provider deapi --set task=ocr --max-jobs 50
+  batcher run scans/ --provider deapi --set task=ocr --max-jobs 50
   batcher run photos.jsonl --provider removit --dry-run
 
 The API key comes from REMOVIT_API_KEY or DEAPI_API_KEY, or --api-key-file.
@@ -80,6 +80,8 @@ def command(manifest: str, **flags: Any) -> int:
     if flags["dry_run"]:
         from batcher.cli.dry_run import show_dry_run
 
+        directory.refuse_others()
+        refuse_another_run(directory, frozen)
         return show_dry_run(manifest, frozen, settings, directory)
 
     from batcher.adapters.keys import read_key
@@ -107,6 +109,12 @@ def _run_path(manifest: str, flags: dict[str, Any]) -> Path:
 
 def begin_or_resume(directory: RunDirectory, frozen: Frozen, settings: Settings) -> None:
     """Write `run.toml`; refuse a command that would make another run of an existing one."""
+    refuse_another_run(directory, frozen)
+    write_run_file(directory.run_file, frozen, settings)
+
+
+def refuse_another_run(directory: RunDirectory, frozen: Frozen) -> None:
+    """Raise `UsageError` if the directory holds a run that *frozen* is not."""
     if directory.is_run:
         stored, _ = read_run_file(directory.run_file)
         found = differences(stored, frozen)
@@ -115,5 +123,3 @@ def begin_or_resume(directory: RunDirectory, frozen: Frozen, settings: Settings)
                 f"{directory.path} holds another run; give this one its own --run-dir, or go on "
                 f"with that one by `batcher resume`: {'; '.join(found)}"
             )
-
-    write_run_file(directory.run_file, frozen, settings)

@@ -10,6 +10,7 @@ import click
 
 from batcher.cli.failure import say
 from batcher.cli.origin import is_loopback
+from batcher.cli.program import program
 from batcher.providers import PROVIDERS
 from batcher.report.text import command_text
 from batcher.simulator.faults import FaultPlan, knobs
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from anyio import CancelScope
 
 TEST_KEY = "test-key"
+NOTES = {"duplicates": "(jobs beyond the first of a row, all runs together)"}
 EPILOG = f"""\b
 Examples:
   batcher simulate --provider removit
@@ -71,7 +73,7 @@ def command(
 
     def tell(base_url: str) -> None:
         click.echo(command_text("export", f"{PROVIDERS[provider].facts.key_env}={key}"))
-        words = ("batcher", "run", "MANIFEST", "--provider", provider, "--base-url", base_url)
+        words = (program(), "run", "MANIFEST", "--provider", provider, "--base-url", base_url)
         click.echo(command_text(*words))
         say("listening; Ctrl-C ends it")
 
@@ -82,7 +84,8 @@ def command(
 
     run_async(until_signal)
     for name, count in simulation.ledger.counts().items():
-        click.echo(f"{name:<24} {count:,}")
+        note = f"  {NOTES[name]}" if name in NOTES else ""
+        click.echo(f"{name:<24} {count:,}{note}")
 
     return 0
 

@@ -10,7 +10,7 @@ import click
 from batcher.adapters.rundir import RunDirectory
 from batcher.cli.wishes import existing_run
 from batcher.report.closing import closing_lines
-from batcher.report.summary import Summary, read_summary, seen_from_outside
+from batcher.report.summary import Summary, brought_to, read_summary, seen_from_outside
 
 WATCH_EVERY_S = 2.0
 HOME_AND_CLEAR = "\x1b[H\x1b[J"
@@ -62,14 +62,15 @@ def look(directory: RunDirectory) -> Summary:
     from batcher.adapters.sqlite import SqliteJournal
 
     if not directory.journal.exists():
-        return seen_from_outside({}, None, is_owned=directory.is_owned())
+        summary = seen_from_outside({}, None, is_owned=directory.is_owned())
+        return brought_to(summary, time.time(), directory.owned_since())
 
     journal = SqliteJournal.read(directory.journal)
     try:
         is_owned = directory.is_owned()
-        return seen_from_outside(
-            journal.counters(), read_summary(directory.path), is_owned=is_owned
-        )
+        counters = journal.counters()
+        summary = seen_from_outside(counters, read_summary(directory.path), is_owned=is_owned)
+        return brought_to(summary, time.time(), directory.owned_since())
     finally:
         journal.close()
 

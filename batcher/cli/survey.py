@@ -11,14 +11,18 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from batcher.adapters.manifest import open_manifest
+from batcher.adapters.manifest import Manifest, open_manifest
 from batcher.core.journal import Entry
 from batcher.core.model import LocalFile, RowError
 from batcher.engine.rows import ProviderCheck, row_error
 from batcher.providers.base import Problem, Provider
 
 BUCKETS = 256
+UNREADABLE = "unreadable"  # what is wrong with a line of which no field can be named
+
+Unit = Literal["line", "row", "file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class Finding:
     field: str  # empty: the line itself
     message: str
     id: str | None = None
+    has_own_id: bool = False
+    unit: Unit = "line"  # what `line` counts: lines of text, rows of a table, files of a folder
     warning: bool = False
     rows: int = 1
 
@@ -56,11 +62,20 @@ def survey(
 
     Raises `UsageError` if it cannot be read.
     """
+    manifest = open_manifest(source)
+    for finding in _found(manifest, provider, totals, limit):
+        unit: Unit = "file" if manifest.is_folder else "row" if manifest.is_table else "line"
+        yield replace(finding, unit=unit)
+
+
+def _found(
+    manifest: Manifest, provider: Provider, totals: Totals, limit: int | None
+) -> Iterator[Finding]:
     check = _WarningCheck(provider)
     ids = _Ids()
-    for entry in open_manifest(source).entries(check, limit=limit):
+    for entry in manifest.entries(check, limit=limit):
         totals.rows += 1
-        check.stood_at(entry.line)
+        check.stood_at(entry)
         if not entry.derived:
             ids.add(entry.id, entry.line)
 
@@ -79,19 +94,20 @@ def survey(
 
 def _count(totals: Totals, findings: list[Finding]) -> list[Finding]:
     totals.bad += 1
-    totals.fields.update({finding.field or "line" for finding in findings})
+    totals.fields.update({finding.field or UNREADABLE for finding in findings})
     return findings
 
 
 def _findings(entry: Entry, problem: RowError) -> Iterator[Finding]:
     if not problem.fields:
         message = problem.message.removeprefix(f"line {entry.line}").lstrip(": ")
-        yield Finding(entry.line, "", message, entry.id)
+        yield Finding(entry.line, "", message, entry.id, not entry.derived)
         return
 
     for name, messages in problem.fields.items():
         for message in messages:
-            yield Finding(entry.line, name, message.removeprefix(f"{name} "), entry.id)
+            text = message.removeprefix(f"{name} ")
+            yield Finding(entry.line, name, text, entry.id, not entry.derived)
 
 
 class _WarningCheck(ProviderCheck):
@@ -111,11 +127,12 @@ class _WarningCheck(ProviderCheck):
         hard = [problem for problem in problems if not problem.warning]
         return row_error(hard) if hard else None
 
-    def stood_at(self, line: int) -> None:
-        """Note the line of the row that was checked last: only the reader knows it."""
+    def stood_at(self, entry: Entry) -> None:
+        """Note which row was checked last: only the reader knows it."""
         for problem in self._of_this_row:
             self._rows[problem.field] += 1
-            found = Finding(line, problem.field, problem.message, warning=True)
+            own = not entry.derived
+            found = Finding(entry.line, problem.field, problem.message, entry.id, own, warning=True)
             self._first.setdefault(problem.field, found)
 
         self._of_this_row = []

@@ -101,7 +101,9 @@ def _checked(text: str, parse: Callable[[str], object]) -> str:
     try:
         parse(text)
     except UsageError as error:
-        raise click.BadParameter(str(error)) from error
+        # Whoever shows this one names the flag before it, so the engine's own name goes.
+        said = str(error).removeprefix(f"rate {text[:80]!r}: ")
+        raise click.BadParameter(said.removeprefix("--max-failures ")) from error
 
     return text
 
@@ -187,4 +189,4 @@ class SetOption(click.Option):
         try:
             return list(json.loads(text).items())
         except ValueError:
-            raise click.BadParameter("is not a JSON object", ctx, self) from None
+            raise click.BadParameter("BATCHER_SET is not a JSON object", ctx, self) from None

@@ -6,15 +6,19 @@ a run that exists, its `run.toml` stands where `batcher.toml` and the defaults s
 
 from __future__ import annotations
 
+import difflib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import msgspec
+from click.core import ParameterSource
 
-from batcher.adapters.rundir import RunDirectory
+from batcher.adapters.rundir import RunDirectory, absolute_path
 from batcher.cli.config import NAME, read_config
+from batcher.cli.failure import say
 from batcher.cli.flags import SectionedCommand, given_settings
 from batcher.cli.origin import checked_base_url, is_loopback
 from batcher.cli.screen import Screen
@@ -28,6 +32,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 PREFIX = "BATCHER"
 IN_RUN = "in-run"  # `--download` without a folder
 STDIN = "-"
+NEAR = 0.8  # difflib's ratio from which a name counts as mistyped
 HELP = frozenset({"-h", "--help"})
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -89,7 +94,41 @@ class ConfiguredCommand(SectionedCommand):
             known = [param.name for param in run.params if isinstance(param, click.Option)]
             extra["default_map"] = read_config(Path(NAME), [name for name in known if name])
 
-        return super().make_context(info_name, args, parent, auto_envvar_prefix=PREFIX, **extra)
+        if not HELP.intersection(args):
+            warn_of_variables(os.environ)
+
+        try:
+            return super().make_context(info_name, args, parent, auto_envvar_prefix=PREFIX, **extra)
+        except click.BadParameter as error:
+            raise _with_source(error) from None
+
+
+def warn_of_variables(environ: Mapping[str, str]) -> None:
+    """Tell of each variable that is nearly one of ours: a limit that does nothing costs money."""
+    from batcher.cli.run import command as run
+
+    known = [str(param.name).upper() for param in run.params]
+    given = [name.removeprefix(f"{PREFIX}_") for name in environ if name.startswith(f"{PREFIX}_")]
+    for name in sorted(set(given).difference(known)):
+        for near in difflib.get_close_matches(name, known, 1, NEAR):
+            say(f"warning: {PREFIX}_{name} is not known; did you mean {PREFIX}_{near}?")
+
+
+def _with_source(error: click.BadParameter) -> click.UsageError:
+    """Return an error that names where the bad value stands, if that is not the command itself."""
+    if error.ctx is None or error.param is None or error.param.name is None:
+        return error
+
+    name = error.param.name
+    match error.ctx.get_parameter_source(name):
+        case ParameterSource.ENVIRONMENT:
+            where = f"{PREFIX}_{name.upper()}"
+        case ParameterSource.DEFAULT_MAP:
+            where = f"{NAME}: {name.replace('_', '-')}"
+        case _:
+            return error
+
+    return click.UsageError(f"{where}: {error.message}", error.ctx)
 
 
 class ResumingCommand(ConfiguredCommand):
@@ -110,12 +149,15 @@ def frozen_of(manifest: str, flags: Mapping[str, Any], directory: RunDirectory) 
     download = flags["download"]
     if download is not None:
         folder = directory.downloads if download in (IN_RUN, True) else Path(download)
-        download = str(folder.absolute())
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"--download {folder}: is a file, not a folder")
+
+        download = str(absolute_path(folder))
 
     return Frozen(
         provider=facts.name,
         base_url=checked_base_url(flags["base_url"] or facts.base_url),
-        manifest=manifest if manifest == STDIN else str(Path(manifest).absolute()),
+        manifest=manifest if manifest == STDIN else str(absolute_path(manifest)),
         params=params,
         download=download,
     )

@@ -7,12 +7,13 @@ between fields are the API's own 422 rules (https://removit.eu/en/docs/errors), 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from urllib.parse import urlsplit
 
 from batcher.core.model import LocalFile
 from batcher.providers.base import Problem
 from batcher.providers.parameters import OWN_COLUMNS, Kind, Parameter, faults, near_misses
-from batcher.providers.reading import text_of, url_of
+from batcher.providers.reading import clean, text_of, url_of
 from batcher.providers.uploads import Upload
 
 PARAMETERS = (
@@ -38,6 +39,9 @@ PARAMETERS = (
     ),
 )
 COLUMNS = (*OWN_COLUMNS, *(parameter.name for parameter in PARAMETERS))
+
+NAMES_MAX = 8  # columns that a message lists
+NAME_CHARS_MAX = 40
 
 UPLOAD = Upload(
     field="file",
@@ -72,7 +76,7 @@ def _source_problems(
     """Return what is wrong with where the image comes from: one source, and a usable one."""
     has_file = file is not None or values.get("file") not in (None, "")
     if has_file and url is not None:
-        return [Problem("file_url", "given beside file; give one of the two")]
+        return [Problem("file_url", "the row has both `file` and `file_url`; give one")]
 
     if url is not None:
         rule = "must be an absolute http:// or https:// address that is publicly reachable"
@@ -81,7 +85,15 @@ def _source_problems(
     if file is not None:
         return UPLOAD.problems(file)
 
-    return [Problem("file", "cannot be found" if has_file else "give either file or file_url")]
+    return [Problem("file", "cannot be found" if has_file else _needs_source(values))]
+
+
+def _needs_source(values: Mapping[str, object]) -> str:
+    """Say what a row has instead: most often it is a column that only wants another name."""
+    names = [clean(name, NAME_CHARS_MAX) for name in islice(values, NAMES_MAX)]
+    more = ["…"] if len(values) > NAMES_MAX else []
+    has = f"; has: {', '.join(names + more)}" if names else ""
+    return f"needs `file` or `file_url`{has}"
 
 
 def _is_web_address(value: object) -> bool:

@@ -5,11 +5,12 @@ Rule: numbers first, then what a person must look at, then the next command, rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from batcher.core.lifecycle import OUTCOMES, State
-from batcher.core.model import StopReason
+from batcher.core.model import ErrorKind, StopReason
+from batcher.core.stats import ErrorView
 from batcher.report.summary import Stopped, Summary
 from batcher.report.text import (
     command_text,
@@ -18,8 +19,10 @@ from batcher.report.text import (
     path_word,
     plain,
     rows_text,
+    stop_text,
 )
 
+ERRORS_MAX = 3
 REASONS = {
     StopReason.UNAUTHORIZED: "the API does not accept the key",
     StopReason.FORBIDDEN: "the key may not do this",
@@ -32,10 +35,17 @@ REASONS = {
 }
 
 
-def closing_lines(summary: Summary, directory: Path, title: str) -> list[str]:
-    """Return everything that a person wants to know of a run that this process brought here."""
+def closing_lines(
+    summary: Summary, directory: Path, title: str, errors: Mapping[ErrorKind, ErrorView] = {}
+) -> list[str]:
+    """Return everything that a person wants to know of a run that this process brought here.
+
+    *errors* are those that this process met; they are told if not every row succeeded.
+    """
+    is_good = summary.succeeded == summary.rows
     return [
         *state_lines(summary, directory, title),
+        *([] if is_good else error_lines(errors)),
         *(f"next: {command}" for command in next_commands(summary, directory)),
     ]
 
@@ -51,6 +61,17 @@ def state_lines(summary: Summary, directory: Path, title: str) -> list[str]:
         *_stop(summary.stopped),
         *_look_at(summary, directory),
     ]
+
+
+def error_lines(errors: Mapping[ErrorKind, ErrorView]) -> Iterator[str]:
+    """Yield the most frequent kinds of error, how often each was met, and an example."""
+    often = sorted(errors.items(), key=lambda item: -item[1].count)[:ERRORS_MAX]
+    if often:
+        yield "errors, the most frequent first:"
+
+    width = max((len(kind) for kind, _ in often), default=0)
+    for kind, error in often:
+        yield f"  {kind:<{width}}  {count_text(error.count)}  {plain(error.example)}"
 
 
 def next_commands(summary: Summary, directory: Path) -> list[str]:
@@ -80,7 +101,17 @@ def _table(summary: Summary, directory: Path) -> Iterator[str]:
         yield f"  {_word(state):<10} {count_text(count):>{width}}{where}"
 
     if summary.pending:
-        yield f"  {'pending':<10} {count_text(summary.pending):>{width}}"
+        open_jobs = f"  {_open_jobs(summary)}" if summary.accepted else ""
+        yield f"  {'pending':<10} {count_text(summary.pending):>{width}}{open_jobs}"
+
+
+def _open_jobs(summary: Summary) -> str:
+    """Say what becomes of jobs that are paid for and have no outcome yet."""
+    said = f"{count_text(summary.accepted)} of them accepted"
+    if summary.state == "running":
+        return said
+
+    return f"{said}: their jobs go on at the API and are collected by resume"
 
 
 def _money(summary: Summary) -> Iterator[str]:
@@ -108,8 +139,8 @@ def _stop(stopped: Stopped | None) -> Iterator[str]:
     if stopped is None:
         return
 
-    reason = next((f" ({text})" for word, text in REASONS.items() if word == stopped.reason), "")
-    yield f"stopped: {plain(stopped.reason)}{reason}: {plain(stopped.message, 500)}"
+    meaning = next((text for word, text in REASONS.items() if word == stopped.reason), "")
+    yield f"stopped: {plain(stop_text(stopped.reason, stopped.message, meaning), 600)}"
     if stopped.resume_at is not None:
         yield f"come back after {plain(stopped.resume_at)}"
 

@@ -10,7 +10,7 @@ from batcher.report.text import count_text, duration_text, plain, rate_text
 def progress_line(shot: Snapshot) -> str:
     """Return how far the run is, how fast it goes, and what holds it back."""
     parts = [duration_text(shot.elapsed_s), _ended(shot), *_outcomes(shot)]
-    parts.append(f"in flight {count_text(shot.in_flight)}")
+    parts.append(f"rows in flight {count_text(shot.in_flight)}")
     parts += [f"{lane.name} {rate_text(lane.per_s)}" for lane in shot.lanes if lane.started]
     parts += [closed_text(lane) for lane in shot.lanes if lane.closed_s is not None]
     if shot.eta_s is not None:

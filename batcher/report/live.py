@@ -20,7 +20,7 @@ from rich.text import Text
 
 from batcher.core.lifecycle import OUTCOMES, State
 from batcher.core.stats import LaneView, Snapshot
-from batcher.report.text import count_text, duration_text, plain, rate_text
+from batcher.report.text import count_text, duration_text, plain, rate_text, stop_text
 
 UP = "\x1b[{}A\r"
 ERASE_BELOW = "\x1b[J"
@@ -126,7 +126,7 @@ def _outcomes(shot: Snapshot) -> RenderableType:
     ]
     waiting = (State.PENDING, State.INTENT, State.ACCEPTED, State.READY)
     pending = sum(shot.count(state) for state in waiting)
-    flying = f"in flight {count_text(shot.in_flight)} of {count_text(shot.in_flight_max)}"
+    flying = f"rows in flight {count_text(shot.in_flight)} of {count_text(shot.in_flight_max)}"
     return Group(_line(*ended), _line((f"pending {count_text(pending)}  {flying}", "")))
 
 
@@ -186,7 +186,7 @@ def _last_words(shot: Snapshot) -> Iterator[RenderableType]:
         yield Text()
         yield _line(
             ("stopping: ", "bold yellow"),
-            (f"{shot.stop.reason}: {plain(shot.stop.message)}", ""),
+            (plain(stop_text(shot.stop.reason, shot.stop.message)), ""),
         )
     elif shot.binding and not _is_over(shot):
         yield Text()

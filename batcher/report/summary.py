@@ -12,6 +12,7 @@ together: the file's, as the process found it, plus its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -53,7 +54,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     exhausted: int = 0
     in_doubt: int = 0
-    pending: int = 0  # rows read so far without an outcome; accepted ones are in it
+    pending: int = 0  # rows read so far without an outcome
+    accepted: int = 0  # those of them that have a job: it is paid for, and `resume` collects it
     stopped: Stopped | None = None
     jobs_accepted: int = 0
     submits: int = 0
@@ -95,6 +97,7 @@ def summary_of(
         exhausted=count("exhausted"),
         in_doubt=count("in_doubt"),
         pending=sum(count(name) for name in waiting),
+        accepted=count(State.ACCEPTED) + count(State.READY),
         stopped=stopped,
         jobs_accepted=count("jobs_accepted"),
         submits=count("submits"),
@@ -142,6 +145,26 @@ def seen_from_outside(
         wall_s=0.0 if last is None else last.wall_s,
         updated=None if last is None else last.updated,
     )
+
+
+def brought_to(summary: Summary, now: float, owned_since: str | None) -> Summary:
+    """Return the summary of a running run with the time since its file was written in it.
+
+    The file may still be that of the process before: then the owner's own start counts.
+    """
+    known = [at for at in map(_epoch_s, (summary.updated, owned_since)) if at is not None]
+    if summary.state != "running" or not known:
+        return summary
+
+    wall_s = summary.wall_s + max(0.0, now - max(known))
+    return msgspec.structs.replace(summary, wall_s=round(wall_s, 3), updated=iso(now))
+
+
+def _epoch_s(text: str | None) -> float | None:
+    try:
+        return None if text is None else datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
 
 
 def read_summary(directory: Path) -> Summary | None:

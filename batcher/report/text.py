@@ -61,6 +61,14 @@ def rate_text(per_s: float) -> str:
     return f"{per_s:,.{digits}f}/s"
 
 
+def stop_text(reason: str, message: str, meaning: str = "") -> str:
+    """Return why a run stops; a message that begins with its reason says it once."""
+    if message.startswith(reason):
+        return message
+
+    return f"{reason} ({meaning}): {message}" if meaning else f"{reason}: {message}"
+
+
 def command_text(*words: str) -> str:
     """Return a command as it can be pasted into a shell.
 

@@ -217,9 +217,9 @@ def _read_item(item: str) -> tuple[str, object]:
     kinds = {knob.name: str(knob.metadata["kind"]) for knob in fields(FaultPlan)}
     if not equals or name not in kinds:
         known = ", ".join(sorted(kinds))
+        what = f"unknown knob {name!r}" if equals else f"{item!r} is not a knob=value"
         raise UsageError(
-            f"faults: {item!r} is not a knob=value; presets ({', '.join(PRESETS)}) come first; "
-            f"knobs are: {known}"
+            f"faults: {what}; presets ({', '.join(PRESETS)}) come first; knobs are: {known}"
         )
 
     try:

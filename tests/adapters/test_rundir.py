@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.adapters.rundir import RunDirectory, default_run_directory
+from batcher.adapters.rundir import RunDirectory, absolute_path, default_run_directory
 from batcher.adapters.runfile import differences, read_run_file, write_run_file
 from batcher.core.errors import RunBusy, UsageError
 from batcher.core.settings import Frozen, Settings
@@ -243,6 +243,28 @@ def test_every_difference_is_one_exact_line() -> None:
         '--set params: the run has {"margin": 12}, the command says {"margin": 12.0}',
         "--set x: the run has none, the command says null",
     ]
+
+
+def test_a_difference_can_be_read_and_cannot_paint() -> None:
+    """Letters of any script stand as they are; what cannot be seen is spelled out."""
+    old = Frozen(provider="removit", base_url="https://a.example", manifest="Käufer.csv")
+    new = Frozen(provider="removit", base_url="https://a.example", manifest="\u202e\x1b\ud800")
+
+    assert differences(old, new) == [
+        r'the manifest: the run has "Käufer.csv", the command says "\u202e\u001b\ud800"'
+    ]
+
+
+def test_another_spelling_is_the_same_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dots and slashes that lead nowhere go; links stay, and so does a `..` behind one."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("a/b")
+    monkeypatch.chdir(tmp_path)
+
+    assert absolute_path("./a//b/../m.csv") == tmp_path / "a" / "m.csv"
+    assert absolute_path("new/../m.csv") == tmp_path / "m.csv"
+    assert absolute_path("link/m.csv") == tmp_path / "link" / "m.csv"
+    assert absolute_path("link/../m.csv") == tmp_path / "link" / ".." / "m.csv"
 
 
 @pytest.mark.parametrize(

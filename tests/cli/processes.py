@@ -105,8 +105,9 @@ def simulated(faults: str, *, seed: int = 0) -> Iterator[Api]:
 
     assert child.returncode == 0
     for line in out.splitlines():
-        name, _, number = line.rpartition(" ")
-        api.counts[name.strip()] = int(number.replace(",", ""))
+        count = re.fullmatch(r"(.+?) +([\d,]+)(  \(.*\))?", line)
+        assert count is not None, line
+        api.counts[count[1]] = int(count[2].replace(",", ""))
 
 
 def read_until(child: subprocess.Popen[str], event: str, times: int = 1) -> None:

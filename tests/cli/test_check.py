@@ -41,7 +41,7 @@ def test_a_bad_row_is_named_by_line_and_field() -> None:
     lines = result.stdout.splitlines()
     assert lines[0].startswith("m.jsonl:3: file_url: must be an absolute http")
     assert lines[1].startswith("m.jsonl:4: is not JSON")
-    assert lines[2] == "3 rows: 1 good, 2 bad (file_url 1, line 1)"
+    assert lines[2] == "3 rows: 1 good, 2 bad (file_url 1, unreadable 1)"
 
 
 def test_the_second_row_with_an_id_is_bad_wherever_it_stands() -> None:
@@ -65,6 +65,7 @@ def test_a_near_miss_is_a_warning_told_once() -> None:
     assert len(found) == 1
     assert found[0].startswith("m.jsonl:2: warning: ouput_format: ")
     assert found[0].endswith("(5 rows)")
+    assert result.stdout.endswith("6 rows: 6 good, 0 bad, 1 warning\n")
 
 
 def test_many_problems_are_cut_for_people_and_whole_for_programs() -> None:
@@ -78,6 +79,44 @@ def test_many_problems_are_cut_for_people_and_whole_for_programs() -> None:
     assert [item["line"] for item in told[:-1]] == list(range(1, SHOWN_MAX + 6))
     assert told[0].items() >= {"id": "0", "field": "file_url", "kind": "invalid_row"}.items()
     assert told[-1].items() >= {"kind": "totals", "rows": 25, "good": 0, "bad": 25}.items()
+
+
+def test_a_row_of_a_table_is_named_by_its_number_and_id() -> None:
+    """A record can span lines, so its number is no line; what the row has instead is listed."""
+    Path("m.csv").write_text('id,SKU,Bild-URL\nART-1,"two\nlines",x\n,3,y\n', "utf-8")
+    result = CliRunner().invoke(cli, ["check", "m.csv", "--provider", "removit"])
+
+    assert result.stdout.splitlines()[:2] == [
+        "m.csv: row 1 (id ART-1): file: needs `file` or `file_url`; has: id, SKU, Bild-URL",
+        "m.csv: row 2: file: needs `file` or `file_url`; has: SKU, Bild-URL",
+    ]
+
+
+def test_an_image_of_a_folder_is_named() -> None:
+    """A folder has no lines: the file's name within it is told."""
+    Path("photos/shop").mkdir(parents=True)
+    Path("photos/shop/1.png").touch()
+    result = CliRunner().invoke(cli, ["check", "photos", "--provider", "removit"])
+
+    assert result.stdout.splitlines()[0] == "photos: shop/1.png: file: is empty"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.jsonl", b'[\n{"id": 1}\n]\n', "is a JSON array"),
+        ("a.json", b'[{"id": 1}, {"id": 2}]', "is a JSON array"),
+        ("a.png", b"\x89PNG\r\n\x1a\n\0\0", "is an image (png)"),
+        ("a.xlsx", b"PK\x03\x04\0\0", "save a spreadsheet as CSV"),
+    ],
+)
+def test_what_is_no_manifest_is_called_by_its_name(name: str, content: bytes, told: str) -> None:
+    """A file that was never meant to be read line by line gets one line itself, and exit code 2."""
+    Path(name).write_bytes(content)
+    result = CliRunner().invoke(cli, ["check", name, "--provider", "removit"])
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert told in result.stderr
 
 
 def test_an_empty_manifest_is_good_with_a_warning() -> None:

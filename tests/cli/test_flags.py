@@ -162,6 +162,36 @@ def test_a_file_that_cannot_be_meant(text: str, told: str) -> None:
         parsed()
 
 
+def test_a_wrong_value_is_told_with_the_place_where_it_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody looks for a slip in a command that does not have it."""
+    Path("batcher.toml").write_text("job-timeout = 'soon'")
+    with pytest.raises(click.UsageError, match=r"^batcher.toml: job-timeout: 'soon' is not a"):
+        parsed()
+
+    monkeypatch.setenv("BATCHER_JOB_TIMEOUT", "later")
+    with pytest.raises(click.UsageError, match=r"^BATCHER_JOB_TIMEOUT: 'later' is not a"):
+        parsed()
+
+    with pytest.raises(click.BadParameter, match=r"^'now' is not a"):
+        parsed("--job-timeout", "now")
+
+
+def test_a_variable_that_is_nearly_ours_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A limit that silently does nothing costs money; a variable of somebody else is none."""
+    monkeypatch.setenv("BATCHER_INFLIGHT", "3")
+    monkeypatch.setenv("BATCHER_SEEDS", "3")
+    monkeypatch.setenv("BATCHER_IN_FLIGHT", "3")
+
+    assert parsed()["in_flight"] == 3
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "BATCHER_INFLIGHT is not known; did you mean BATCHER_IN_FLIGHT?" in told
+
+
 def test_help_is_there_whatever_the_file_says() -> None:
     """Somebody whose file is refused must be able to look up the flags."""
     Path("batcher.toml").write_text("nonsense = 5")

@@ -288,6 +288,30 @@ def test_a_dry_run_makes_nothing(shell: Shell) -> None:
     assert sorted(path.name for path in shell.folder.iterdir()) == ["m.jsonl"]
 
 
+def test_a_dry_run_refuses_what_a_run_refuses(shell: Shell) -> None:
+    """Another run in the directory, or a file where a folder must be: 2, and nothing is shown."""
+    shell.base_url = "https://api.example"
+    folder = shell.folder / RUN
+    folder.mkdir(parents=True)
+    (folder / "run.toml").write_text(
+        'version = 1\n[run]\nprovider = "removit"\nbase_url = "https://api.example"\n'
+        f'manifest = "{shell.folder}/m.jsonl"\n[run.params]\nmode = "params"\n[settings]\n'
+    )
+    other = shell.do(*shell.run_words("--dry-run"))
+    same = shell.do(
+        *shell.run_words("--dry-run", "--set", "mode=params", manifest="runs/../m.jsonl")
+    )
+    file = shell.do(*shell.run_words("--dry-run", "--download", "m.jsonl"))
+    place = shell.do(*shell.run_words("--dry-run", "--run-dir", "m.jsonl"))
+
+    assert (other.returncode, other.stdout) == (2, "")
+    assert '--set mode: the run has "params", the command says none' in other.stderr
+    assert "(exists: resumes)" in same.stdout
+    assert [
+        (done.returncode, "is a file, not a folder" in done.stderr) for done in (file, place)
+    ] == [(2, True)] * 2
+
+
 def test_a_key_file_that_others_can_read(shell: Shell) -> None:
     """Refused before anything is made; private, it is taken instead of the environment."""
     file = shell.folder / "key"

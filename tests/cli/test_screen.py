@@ -73,7 +73,7 @@ def test_a_resize_and_a_ctrl_c_in_the_middle(tmp_path: Path) -> None:
     assert code == 130
     assert screen.text.count("manifest.jsonl, removit") == 2  # one of each width
     assert re.search(r"^finishing \d+ running submits? \(up to 30 s\)", screen.text, re.MULTILINE)
-    assert "stopping: interrupted: stopped by SIGINT" in screen.text
+    assert "stopping: interrupted by SIGINT" in screen.text
     assert "Traceback" not in screen.text
     assert "0 rows paid twice" in out
 

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from batcher.core.model import StopReason
+from batcher.core.model import ErrorKind, StopReason
+from batcher.core.stats import ErrorView
 from batcher.report.closing import REASONS, closing_lines, next_commands
 from batcher.report.summary import Refunds, Stopped, Summary
 
@@ -79,6 +80,40 @@ def test_a_stop_says_why_and_when_to_come_back() -> None:
 
     assert "stopped: throttled (the API asks for a long wait): the day is over\\x1b[2J" in text
     assert "come back after 2026-11-23T00:00:00.000Z" in text
+
+
+def test_an_interruption_is_told_once() -> None:
+    """A message that begins with its reason is not put behind it again."""
+    stopped = Stopped("interrupted", "interrupted by SIGINT")
+    lines = closing_lines(summary(state="stopped", stopped=stopped), RUN, "t")
+
+    assert "stopped: interrupted by SIGINT" in lines
+
+
+def test_jobs_that_go_on_are_told() -> None:
+    """Whoever stops a run learns that jobs are paid for, and that they are not lost."""
+    stopped = closing_lines(summary(state="stopped", pending=282, accepted=27), RUN, "t")
+    none = closing_lines(summary(state="stopped", pending=282), RUN, "t")
+
+    jobs = "27 of them accepted: their jobs go on at the API and are collected by resume"
+    assert f"  pending    282  {jobs}" in stopped
+    assert "  pending    282" in none
+
+
+def test_three_kinds_of_error_are_told_with_an_example() -> None:
+    """The most frequent first, harmlessly; a run in which every row succeeded shows none."""
+    errors = {
+        kind: ErrorView(count, f"example {count}\x1b[2J")
+        for count, kind in enumerate((ErrorKind.DOWNLOAD, *ErrorKind), 1)
+        if count <= 4
+    }
+    lines = closing_lines(summary(failed=3, rows=13), RUN, "t", errors)
+    first = lines.index("errors, the most frequent first:")
+
+    assert [line.split()[1] for line in lines[first + 1 : first + 4]] == ["4", "3", "2"]
+    assert lines[first + 1].endswith("example 4\\x1b[2J")
+    assert not any("example 1" in line for line in lines)
+    assert not any("example" in line for line in closing_lines(GOOD, RUN, "t", errors))
 
 
 def test_what_a_run_did_not_do_is_told() -> None:

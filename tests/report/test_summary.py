@@ -14,6 +14,7 @@ from batcher.report.summary import (
     RunState,
     Summary,
     SummaryFile,
+    brought_to,
     read_summary,
     seen_from_outside,
     state_of,
@@ -57,6 +58,7 @@ def test_the_object_is_the_published_one() -> None:
             "exhausted": 1,
             "in_doubt": 1,
             "pending": 4,
+            "accepted": 2,
             "stopped": {
                 "reason": "throttled",
                 "message": "come back tomorrow",
@@ -104,6 +106,27 @@ def test_wall_time_adds_up_over_processes(tmp_path: Path) -> None:
         found = read_summary(tmp_path)
         assert found is not None
         assert found.wall_s == total_s
+
+
+@pytest.mark.parametrize(
+    ("state", "owned_since", "wall_s"),
+    [
+        ("running", "2027-01-15T07:00:00.000Z", 15.0),  # this process wrote the file 5 s ago
+        ("running", "2027-01-15T07:59:58.000Z", 12.0),  # the process before wrote it
+        ("running", None, 15.0),
+        ("running", "yesterday", 15.0),
+        ("stopped", "2027-01-15T07:59:58.000Z", 10.0),
+    ],
+)
+def test_a_running_run_is_shown_as_of_now(
+    state: RunState, owned_since: str | None, wall_s: float
+) -> None:
+    """The file is up to 5 seconds old, or still that of the last night; the time told is not."""
+    last = Summary(state=state, wall_s=10.0, updated="2027-01-15T07:59:55.000Z")
+    seen = brought_to(last, 1_800_000_000.0, owned_since)
+
+    assert seen.wall_s == wall_s
+    assert seen.updated == ("2027-01-15T08:00:00.000Z" if state == "running" else last.updated)
 
 
 def test_a_run_that_goes_on_does_not_look_finished(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_plan_prints_as_the_text_that_makes_it(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("drop=0.1", "'drop=0.1'"),
+        ("drop=0.1", "unknown knob 'drop'"),
         ("drop_after", "'drop_after'"),
         ("drop_after=0.1,flaky", "presets (calm, flaky, hostile) come first"),
         ("drop_after=0.1,drop-after=0.2", "'drop_after' is set twice"),
