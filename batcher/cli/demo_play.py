@@ -13,7 +13,7 @@ import anyio
 
 from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import write_run_file
-from batcher.cli.drive import Drive, conduct
+from batcher.cli.drive import Drive, Ended, conduct
 from batcher.cli.loop import run_async
 from batcher.cli.screen import Screen
 from batcher.core.secret import Secret
@@ -52,11 +52,11 @@ class End:
 def play(stage: Stage) -> End:
     """Run the manifest against the simulator; the caller holds the directory's lock."""
     simulation = Simulation(stage.provider, FaultPlan.parse(stage.faults), stage.seed)
-    summary, signal = run_async(lambda: _play(stage, simulation))
-    return End(summary, signal, simulation.ledger.counts())
+    ended = run_async(lambda: _play(stage, simulation))
+    return End(ended.summary, ended.signal, simulation.ledger.counts())
 
 
-async def _play(stage: Stage, simulation: Simulation) -> tuple[Summary, Signals | None]:
+async def _play(stage: Stage, simulation: Simulation) -> Ended:
     listening = anyio.Event()
     base_urls: list[str] = []
 

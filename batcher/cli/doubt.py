@@ -20,6 +20,7 @@ from batcher.adapters.outcomes import OutcomeFiles
 from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import read_run_file
 from batcher.cli.failure import say
+from batcher.cli.program import program
 from batcher.cli.wishes import STDIN, existing_run
 from batcher.core.errors import UsageError
 from batcher.core.journal import Journal
@@ -99,9 +100,9 @@ def _choices(directory: RunDirectory) -> str:
     run = path_word(directory.path)
     return (
         ". Decide each:\n"
-        f"  {command_text('batcher', 'doubt', 'adopt', run)} ID JOB_ID   its job was found\n"
-        f"  {command_text('batcher', 'doubt', 'resubmit', run)} ID…     no job: send it again\n"
-        f"  {command_text('batcher', 'doubt', 'fail', run)} ID…         close it as failed"
+        f"  {command_text(program(), 'doubt', 'adopt', run)} ID JOB_ID   its job was found\n"
+        f"  {command_text(program(), 'doubt', 'resubmit', run)} ID…     no job: send it again\n"
+        f"  {command_text(program(), 'doubt', 'fail', run)} ID…         close it as failed"
     )
 
 
@@ -187,7 +188,7 @@ def _deciding(directory: RunDirectory) -> Iterator[tuple[Journal, OutcomeFiles, 
 def _tell(directory: RunDirectory, count: int, what: str, *, resume: bool = True) -> None:
     say(f"{rows_text(count)} {what}")
     if resume and count:
-        say(f"next: {command_text('batcher', 'resume', path_word(directory.path))}")
+        say(f"next: {command_text(program(), 'resume', path_word(directory.path))}")
 
 
 def _chosen(row_ids: tuple[str, ...], source: str | None, everything: bool) -> list[str] | None:

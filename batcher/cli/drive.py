@@ -9,7 +9,7 @@ import contextlib
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
@@ -27,11 +27,13 @@ from batcher.cli.deadline import stop_in_time
 from batcher.cli.exits import run_exit_code
 from batcher.cli.failure import Crashed, leaf_of, say
 from batcher.cli.loop import run_async
+from batcher.cli.program import program
 from batcher.cli.screen import Screen
 from batcher.core.errors import BatcherError, StorageError
+from batcher.core.model import ErrorKind
 from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
-from batcher.core.stats import Snapshot
+from batcher.core.stats import ErrorView, Snapshot
 from batcher.engine.run import Run
 from batcher.engine.session import open_session
 from batcher.report.closing import closing_lines
@@ -61,14 +63,26 @@ class Drive:
 
 def drive(job: Drive) -> int:
     """Bring a run to its end and return the exit code."""
-    summary, signal = run_async(lambda: conduct(job))
-    code = run_exit_code(summary, signal)
-    job.screen.tell(closing_lines(summary, job.directory.path, job.title), code)
+    ended = run_async(lambda: conduct(job))
+    code = run_exit_code(ended.summary, ended.signal)
+    lines = closing_lines(
+        ended.summary, job.directory.path, job.title, ended.errors, program=program()
+    )
+    job.screen.tell(lines, code)
     return code
 
 
-async def conduct(job: Drive) -> tuple[Summary, Signals | None]:
-    """Bring a run to its end; return how it stands then, and the signal that ended it, if one did.
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run stands when this process leaves it."""
+
+    summary: Summary
+    signal: Signals | None  # that ended it, if one did
+    errors: Mapping[ErrorKind, ErrorView]  # that this process met
+
+
+async def conduct(job: Drive) -> Ended:
+    """Bring a run to its end.
 
     Raises `BatcherError` for what is not batcher's fault and `Crashed` for what is.
     """
@@ -90,7 +104,7 @@ async def conduct(job: Drive) -> tuple[Summary, Signals | None]:
         log.close()
 
 
-async def _conduct(job: Drive, log: RunLog, view: View) -> tuple[Summary, Signals | None]:
+async def _conduct(job: Drive, log: RunLog, view: View) -> Ended:
     with _disk_trouble(job.directory.summary):
         file = SummaryFile(job.directory.path)
         file.begin()
@@ -127,7 +141,7 @@ async def _conduct(job: Drive, log: RunLog, view: View) -> tuple[Summary, Signal
 
         view.show(run.snapshot())
         log.info("run.ended", summary=msgspec.to_builtins(summary))
-        return summary, brakes.signal
+        return Ended(summary, brakes.signal, run.snapshot().errors)
 
 
 async def _execute(job: Drive, run: Run, brakes: Brakes, keeper: _Keeper, log: RunLog) -> None:

@@ -8,6 +8,7 @@ import time
 import click
 
 from batcher.adapters.rundir import RunDirectory
+from batcher.cli.program import program
 from batcher.cli.wishes import existing_run
 from batcher.report.closing import closing_lines
 from batcher.report.summary import Summary, brought_to, read_summary, seen_from_outside
@@ -88,7 +89,7 @@ def _print(
     elif in_a_line:
         click.echo(_line(summary))
     else:
-        for line in closing_lines(summary, directory.path, title_of(directory)):
+        for line in closing_lines(summary, directory.path, title_of(directory), program=program()):
             click.echo(line)
 
 

@@ -36,17 +36,22 @@ REASONS = {
 
 
 def closing_lines(
-    summary: Summary, directory: Path, title: str, errors: Mapping[ErrorKind, ErrorView] = {}
+    summary: Summary,
+    directory: Path,
+    title: str,
+    errors: Mapping[ErrorKind, ErrorView] = {},
+    program: str = "batcher",
 ) -> list[str]:
     """Return everything that a person wants to know of a run that this process brought here.
 
-    *errors* are those that this process met; they are told if not every row succeeded.
+    *errors* are those that this process met; they are told if not every row succeeded. *program*
+    is what to type for `batcher` where the reader stands.
     """
     is_good = summary.succeeded == summary.rows
     return [
         *state_lines(summary, directory, title),
         *([] if is_good else error_lines(errors)),
-        *(f"next: {command}" for command in next_commands(summary, directory)),
+        *(f"next: {command}" for command in next_commands(summary, directory, program)),
     ]
 
 
@@ -74,20 +79,20 @@ def error_lines(errors: Mapping[ErrorKind, ErrorView]) -> Iterator[str]:
         yield f"  {kind:<{width}}  {count_text(error.count)}  {plain(error.example)}"
 
 
-def next_commands(summary: Summary, directory: Path) -> list[str]:
+def next_commands(summary: Summary, directory: Path, program: str = "batcher") -> list[str]:
     """Return the commands that make sense now, the most important first."""
     if summary.state == "running":
         return []
 
     run, commands = path_word(directory), []
     if summary.in_doubt:
-        commands.append(command_text("batcher", "doubt", "list", run))
+        commands.append(command_text(program, "doubt", "list", run))
 
     if summary.state == "stopped":
-        commands.append(command_text("batcher", "resume", run))
+        commands.append(command_text(program, "resume", run))
 
     if summary.exhausted:
-        commands.append(command_text("batcher", "retry", run))
+        commands.append(command_text(program, "retry", run))
 
     return commands
 
