@@ -10,10 +10,12 @@ must not turn away a run which starts in this moment. Who wants to own the direc
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shlex
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +28,8 @@ from batcher.core.lifecycle import OUTCOMES
 from batcher.core.model import iso
 
 PRIVATE_FOLDER = 0o700
+ALIVE_TRIES = 50
+ALIVE_PAUSE_S = 0.02
 HOLDER_BYTES_MAX = 4_096
 OUTCOME_NAMES = tuple(f"{outcome}.jsonl" for outcome in OUTCOMES)
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".json")
@@ -41,6 +45,9 @@ class RunDirectory:
         self.summary = path / "summary.json"
         self.log = path / "log.jsonl"
         self.downloads = path / "downloads"
+        self.open_mark = (
+            path / ".open"
+        )  # there while a process has the journal open, and after a crash
         self._lock = path / "run.lock"
         self._alive = path / ".alive"
 
@@ -109,9 +116,23 @@ class RunDirectory:
                     f" ({error.strerror}); use a local disk"
                 ) from error
 
-            fcntl.flock(alive, fcntl.LOCK_EX)
+            self._mark_alive(alive)
             _sign(lock, at)
             yield
+
+    def _mark_alive(self, alive: int) -> None:
+        """Take the lock that askers probe; who asks holds it for an instant, an owner for good."""
+        for _ in range(ALIVE_TRIES):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+
+            time.sleep(ALIVE_PAUSE_S)
+
+        raise RunBusy(
+            f"run directory {self.path}: in use, although its run.lock was deleted; "
+            "end the process that runs there"
+        )
 
     def is_owned(self) -> bool:
         """Whether a living process owns the directory; asking neither disturbs nor writes."""
@@ -125,6 +146,24 @@ class RunDirectory:
                 return True
 
             return False
+
+    @property
+    def is_marked_open(self) -> bool:
+        """Whether the last process that had the journal open died with it open."""
+        return self.open_mark.exists()
+
+    def mark_open(self) -> None:
+        """Note durably that the journal is open. Raises `StorageError`."""
+        try:
+            self.open_mark.touch(mode=PRIVATE)
+            sync_directory(self.path)
+        except OSError as error:
+            raise StorageError(f"{self.open_mark}: {error.strerror}") from error
+
+    def mark_closed(self) -> None:
+        """Take the mark away: the journal is about to be closed."""
+        with contextlib.suppress(OSError):
+            self.open_mark.unlink(missing_ok=True)
 
     def owned_since(self) -> str | None:
         """Return when the last owner came, an ISO time, or None if nobody knows."""

@@ -16,6 +16,7 @@ import click
 from batcher import __version__
 from batcher.cli.exits import PIPE_CLOSED
 from batcher.cli.failure import ReaderGone, exit_code_of, silence_stdout
+from batcher.cli.process import prepare_process
 
 COMMANDS = {
     "run": "Submit every row of a manifest and follow its job; the same command again resumes.",
@@ -108,4 +109,5 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run `batcher`."""
+    prepare_process()
     cli.main(prog_name="batcher")

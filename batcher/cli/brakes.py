@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from signal import SIGHUP, SIGINT, SIGTERM, Signals
+from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, Signals, getsignal
 
 import anyio
 
@@ -36,7 +36,9 @@ class Brakes:
         If something hangs (a manifest by a pipe that stays silent, a disk that does not answer),
         the process ends all the same: after the grace time, or soon after the second signal.
         """
-        with anyio.open_signal_receiver(SIGINT, SIGTERM, SIGHUP) as signals:
+        # Under `nohup` a hang-up is ignored from the start, and must stay so.
+        heard = [s for s in (SIGINT, SIGTERM, SIGHUP) if getsignal(s) is not SIG_IGN]
+        with anyio.open_signal_receiver(*heard) as signals:
             self.signal = await anext(signals)
             self._stop_politely(self.signal)
             with anyio.move_on_after(self._grace_s + LAST_WAIT_S):

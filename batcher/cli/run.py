@@ -110,7 +110,8 @@ def _run_path(manifest: str, flags: dict[str, Any]) -> Path:
 def begin_or_resume(directory: RunDirectory, frozen: Frozen, settings: Settings) -> None:
     """Write `run.toml`; refuse a command that would make another run of an existing one."""
     refuse_another_run(directory, frozen)
-    write_run_file(directory.run_file, frozen, settings)
+    if not directory.is_run or read_run_file(directory.run_file) != (frozen, settings):
+        write_run_file(directory.run_file, frozen, settings)
 
 
 def refuse_another_run(directory: RunDirectory, frozen: Frozen) -> None:

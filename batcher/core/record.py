@@ -79,7 +79,8 @@ def outcome_record(
 def _times(ticket: Ticket, collected_at: float | None) -> dict[str, Any]:
     job_s = None
     if ticket.done_seen_at is not None and ticket.accepted_at is not None:
-        job_s = round(ticket.done_seen_at - ticket.accepted_at, 3)
+        took_s = round(ticket.done_seen_at - ticket.accepted_at, 3)
+        job_s = took_s if took_s >= 0 else None  # the wall clock was set back in between
 
     return {
         "submitted": iso(ticket.submitted_at),

@@ -36,9 +36,11 @@ def open_books(directory: RunDirectory, provider: str) -> Iterator[tuple[Journal
 
     Raises `StorageError` if either is damaged in a way that no crash explains.
     """
+    refuse_lost_log(directory)
     journal = SqliteJournal.open(directory.journal, must_exist=directory.was_begun)
     try:
         journal.claim(time.time())
+        directory.mark_open()
         outcomes = OutcomeFiles(directory.path)
         try:
             refuse_older_journal(journal, outcomes)
@@ -48,6 +50,7 @@ def open_books(directory: RunDirectory, provider: str) -> Iterator[tuple[Journal
         finally:
             outcomes.close()
     finally:
+        directory.mark_closed()  # before the journal is closed: that folds its log in
         journal.close()
 
 
@@ -106,6 +109,21 @@ async def open_session(
                     store=store,
                 )
             )
+
+
+def refuse_lost_log(directory: RunDirectory) -> None:
+    """Refuse a journal whose write-ahead log was deleted after a crash: it held paid job ids.
+
+    A process that dies leaves its mark and, beside the journal, the log that SQLite will replay. A
+    process that ends removes the mark first, and then SQLite folds the log in.
+    """
+    log = directory.journal.with_name(directory.journal.name + "-wal")
+    if directory.is_marked_open and not log.exists():
+        raise StorageError(
+            f"{log} is gone, and the last process did not end by itself: the journal may lack rows "
+            f"that were paid for. Put the file back. If you opened the journal with sqlite3 "
+            f"meanwhile, that folded the file in and all is well: then delete {directory.open_mark}"
+        )
 
 
 def refuse_older_journal(journal: Journal, outcomes: OutcomeFiles) -> None:

@@ -11,6 +11,7 @@ so painting over them would tear. That is why this is not `rich.live`.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
 from rich.console import Console, Group, RenderableType
@@ -39,20 +40,21 @@ class LiveView:
 
     def __init__(self, console: Console, title: str) -> None:
         self._console = console
+        self._is_gone = False
         self._title = title
         self._lines: list[str] = []  # the frame on the screen
         self._width = 0
 
     def show(self, shot: Snapshot) -> None:
         """Paint one frame over the last one."""
+        if self._is_gone:
+            return
+
         width, height = self._console.size
         erase = self._erase() if width == self._width else ""
         self._width = width
-        with self._console.capture() as painted:
-            self._console.print(frame(shot, self._title))
-
         # A frame that is taller than the screen could not be found again from below.
-        self._lines = painted.get().splitlines()[: max(1, height - 1)]
+        self._lines = self._painted(shot, width).splitlines()[: max(1, height - 1)]
         self._write([erase, *self._lines])
 
     def say(self, text: str) -> None:
@@ -63,6 +65,21 @@ class LiveView:
         """Leave the last frame on the screen. Idempotent."""
         self._lines = []
 
+    def _painted(self, shot: Snapshot, width: int) -> str:
+        """Return a frame as text. Painted in memory: the terminal may be gone at any moment."""
+        canvas = Console(
+            file=io.StringIO(),
+            force_terminal=True,
+            color_system=self._console.color_system,  # type: ignore[arg-type]  # rich's own words
+            no_color=self._console.no_color,
+            width=width,
+            height=self._console.height,
+            legacy_windows=False,
+        )
+        canvas.print(frame(shot, self._title))
+        text: str = canvas.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO above
+        return text
+
     def _erase(self) -> str:
         return f"{UP.format(len(self._lines))}{ERASE_BELOW}" if self._lines else ""
 
@@ -71,8 +88,8 @@ class LiveView:
         try:
             self._console.file.write(erase + "".join(f"{line}\n" for line in lines))
             self._console.file.flush()
-        except OSError:  # the terminal has gone; the run goes on
-            return
+        except (OSError, ValueError):  # the terminal has gone; the run goes on
+            self._is_gone = True
 
 
 def frame(shot: Snapshot, title: str) -> RenderableType:

@@ -287,3 +287,24 @@ def test_a_manifest_names_its_run(
     (here / "folder.csv").mkdir(parents=True)
     monkeypatch.chdir(here)
     assert default_run_directory(manifest, "removit") == Path("runs", f"{name}-removit")
+
+
+def test_a_lock_that_was_deleted_does_not_make_a_second_owner(tmp_path: Path) -> None:
+    """Without run.lock the second process is turned away by what askers probe, and soon."""
+    directory = RunDirectory(tmp_path / "run")
+    directory.create()
+    with directory.lock(1.0):
+        (directory.path / "run.lock").unlink()
+        with pytest.raises(RunBusy, match="deleted"), RunDirectory(directory.path).lock(2.0):
+            pass
+
+
+def test_the_mark_of_an_open_journal_outlives_a_crash_only(tmp_path: Path) -> None:
+    """It is there while the journal is open, and gone after an orderly end."""
+    directory = RunDirectory(tmp_path / "run")
+    directory.create()
+    directory.mark_open()
+    assert RunDirectory(directory.path).is_marked_open
+    directory.mark_closed()
+    directory.mark_closed()
+    assert not directory.is_marked_open

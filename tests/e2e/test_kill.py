@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
 
 import pytest
 
-from tests.e2e.world import world
+from tests.e2e.world import KEY, World, environment, finish, wait_until, world
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
@@ -55,6 +57,27 @@ def test_a_signal_ends_a_run_gracefully(sign: Signals, code: int, tmp_path: Path
         here.assert_the_promise(300)
 
 
+def test_nohup_is_obeyed(tmp_path: Path) -> None:
+    """A run that was started to survive a hang-up survives it."""
+    with world(tmp_path, faults="duration=0.5") as here:
+        here.write_urls(120)
+        words = ["nohup", sys.executable, "-m", "batcher", *here.command("--rate", "60/s")]
+        process = subprocess.Popen(
+            words,
+            cwd=tmp_path,
+            env=environment(here.api, KEY),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_until(lambda: here.counts()["submits"] > 5, "submits")
+        process.send_signal(SIGHUP)
+
+        assert finish(process).returncode == 0
+        here.assert_the_promise(120)
+
+
 def test_two_signals_end_it_now(tmp_path: Path) -> None:
     """The second signal waits for nothing, and still loses nothing."""
     with world(tmp_path, faults="latency=20,duration=1") as here:
@@ -75,9 +98,21 @@ def test_two_signals_end_it_now(tmp_path: Path) -> None:
         assert here.records("in_doubt")
 
 
-def here_submits(here: object, count: int) -> None:
+def here_submits(here: World, count: int) -> None:
     """Wait until the API has seen so many submits."""
-    from tests.e2e.world import World, wait_until
-
-    assert isinstance(here, World)
     wait_until(lambda: here.counts()["submits"] >= count, f"{count} submits")
+
+
+def test_a_deleted_log_of_the_journal_is_refused(tmp_path: Path) -> None:
+    """After a kill the write-ahead log holds paid job ids: without it nothing is sent."""
+    with world(tmp_path, faults="duration=60") as here:
+        here.write_urls(200)
+        here.go_for(3.0, SIGKILL, "--rate", "100/s")
+        before = here.counts()
+        (here.run / "journal.db-wal").unlink()
+        refused = here.go("--rate", "100/s")
+
+        assert refused.returncode == 74
+        assert "journal.db-wal is gone" in refused.stderr
+        assert here.counts() == before
+        assert before["jobs"] > 0

@@ -35,7 +35,14 @@ ONLY_IN = {
     "rich": ("cli/", "report/"),
     "builtins.print": ("cli/", "report/"),
     # The wall clock and timers: everything else is told the time.
-    "time": ("adapters/logs", "engine/clock", "engine/session", "simulator/server", "cli/"),
+    "time": (
+        "adapters/logs",
+        "adapters/rundir",
+        "engine/clock",
+        "engine/session",
+        "simulator/server",
+        "cli/",
+    ),
     "datetime.datetime.now": ("cli/", "report/"),
     "datetime.datetime.utcnow": (),
     "datetime.date.today": (),
