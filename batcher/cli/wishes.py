@@ -33,6 +33,13 @@ PREFIX = "BATCHER"
 IN_RUN = "in-run"  # `--download` without a folder
 STDIN = "-"
 NEAR = 0.8  # difflib's ratio from which a name counts as mistyped
+
+# What may be written down once: the options of `run`, by the names of their parameters.
+RUN_OPTIONS = (
+    *("api_key_file", "base_url", "download", "dry_run", "json", "log_level"),
+    *("provider", "quiet", "run_dir", "set"),
+    *(name.removesuffix("_s") for name in Settings.__struct_fields__),
+)
 HELP = frozenset({"-h", "--help"})
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -89,10 +96,7 @@ class ConfiguredCommand(SectionedCommand):
     ) -> click.Context:
         """Put what `batcher.toml` says below flags and environment."""
         if self.reads_file and not HELP.intersection(args):
-            from batcher.cli.run import command as run
-
-            known = [param.name for param in run.params if isinstance(param, click.Option)]
-            extra["default_map"] = read_config(Path(NAME), [name for name in known if name])
+            extra["default_map"] = read_config(Path(NAME), RUN_OPTIONS)
 
         if not HELP.intersection(args):
             warn_of_variables(os.environ)
@@ -105,9 +109,7 @@ class ConfiguredCommand(SectionedCommand):
 
 def warn_of_variables(environ: Mapping[str, str]) -> None:
     """Tell of each variable that is nearly one of ours: a limit that does nothing costs money."""
-    from batcher.cli.run import command as run
-
-    known = [str(param.name).upper() for param in run.params]
+    known = [name.upper() for name in RUN_OPTIONS]
     given = [name.removeprefix(f"{PREFIX}_") for name in environ if name.startswith(f"{PREFIX}_")]
     for name in sorted(set(given).difference(known)):
         for near in difflib.get_close_matches(name, known, 1, NEAR):

@@ -12,7 +12,7 @@ import pytest
 from batcher.cli.app import cli
 from batcher.cli.flags import FLAGS, given_settings
 from batcher.cli.run import command as run
-from batcher.cli.wishes import new_settings, resumed_settings
+from batcher.cli.wishes import RUN_OPTIONS, new_settings, resumed_settings
 from batcher.core.settings import Settings
 
 PROMISED = {
@@ -237,3 +237,10 @@ def test_a_deadline_of_last_night_is_forgotten() -> None:
 def test_download_with_and_without_a_folder(words: list[str], download: str | None) -> None:
     """Its folder may be left out."""
     assert parsed(*words)["download"] == download
+
+
+def test_everything_that_run_takes_may_be_written_down() -> None:
+    """`batcher.toml` and BATCHER_ variables know each option of `run`, and no other."""
+    options = {param.name for param in run.params if isinstance(param, click.Option)}
+
+    assert set(RUN_OPTIONS) == options
