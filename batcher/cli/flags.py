@@ -219,6 +219,13 @@ class SectionOption(click.Option):
 class SectionedCommand(click.Command):
     """A command whose `--help` shows its options under headings."""
 
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        # click keeps the first help option that it makes: it must not depend on who asks first.
+        settings = {"help_option_names": ["-h", "--help"]} | (
+            attributes.pop("context_settings", None) or {}
+        )
+        super().__init__(*args, context_settings=settings, **attributes)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, those without a heading first."""
         sections: dict[str, list[tuple[str, str]]] = {"": []}
