@@ -221,10 +221,9 @@ class SectionedCommand(click.Command):
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
         # click keeps the first help option that it makes: it must not depend on who asks first.
-        settings = {"help_option_names": ["-h", "--help"]} | (
-            attributes.pop("context_settings", None) or {}
-        )
-        super().__init__(*args, context_settings=settings, **attributes)
+        given = attributes.get("context_settings") or {}
+        attributes["context_settings"] = {"help_option_names": ["-h", "--help"], **given}
+        super().__init__(*args, **attributes)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, those without a heading first."""
