@@ -188,7 +188,7 @@ class Ticket:
     born: float = 0.0
     missing: int = 0  # 404s in a row, after the grace time
     hollow: int = 0  # "done" without a result, in a row
-    overdue: int = 0  # reads without news since its time was up
+    overdue: int = 0  # reads since its time was up, as far as needed to call it looked at
     refreshed: bool = False  # its URLs expired and were asked for anew since the last attempt
     result: Result | None = None
     last_error: RowError | None = None

@@ -53,16 +53,13 @@ class Poller:
         self._resubmit = resubmit
         facts = context.provider.facts
         self._look = Backoff(facts.first_look_s, 1.5, facts.look_cap_s)
+        self._time_s = context.settings.job_timeout_s
 
     def follow(self, ticket: Ticket, not_before_s: float | None = None) -> None:
-        """Queue the next look at a job: at the latest when its time is up, unless the API waits."""
+        """Queue the next look at a job: at the latest when its time is up, whatever is asked."""
         now = self._context.clock.now()
         due = now + max(self._look.delay_s(ticket.reads, self._context.rng), not_before_s or 0.0)
-        if not_before_s:
-            self._lane.add(ticket, due)
-            return
-
-        deadline = ticket.born + self._context.settings.job_timeout_s
+        deadline = ticket.born + self._time_s
         self._lane.add(ticket, min(due, deadline) if deadline > now else due)
 
     def follow_again(self, ticket: Ticket) -> None:
@@ -95,7 +92,7 @@ class Poller:
         gate = self._lane.gate
         if not isinstance(verdict, Later | Halt | Unreadable):
             gate.succeeded()
-            ticket.overdue = OVERDUE_MAX  # the API spoke of this job: its time may be up now
+            ticket.overdue = OVERDUE_MAX if self._age_s(ticket) >= self._time_s else 0
             if ticket.result is not None:
                 self._refreshed(ticket, verdict)
                 return
@@ -123,6 +120,9 @@ class Poller:
                 message = f"status reads are refused too: {verdict.error.message}"
                 self._context.tally(verdict.error)
                 self._context.control.interrupt(Stop(verdict.reason, message))
+
+    def _age_s(self, ticket: Ticket) -> float:
+        return self._context.clock.now() - ticket.born
 
     def _note_word(self, verdict: Pending) -> None:
         """Report a word that was never seen before, once; the job counts as pending."""
@@ -161,8 +161,8 @@ class Poller:
             ticket.last_error = error
             context.tally(error)
 
-        age = context.clock.now() - ticket.born
-        if age < context.settings.job_timeout_s:
+        age = self._age_s(ticket)
+        if age < self._time_s:
             self.follow(ticket, not_before_s)
             return
 
@@ -206,7 +206,7 @@ class Poller:
     async def _missing(self, ticket: Ticket, error: RowError) -> None:
         """404: not visible yet, or lost by the API."""
         context = self._context
-        if context.clock.now() - ticket.born >= MISSING_GRACE_S:
+        if self._age_s(ticket) >= MISSING_GRACE_S:
             ticket.missing += 1
 
         if ticket.missing < MISSING_MAX:

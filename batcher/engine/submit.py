@@ -7,6 +7,7 @@ submit says what is known of the job: it exists, it cannot exist, or nobody know
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import anyio
 
@@ -116,7 +117,9 @@ class Submitter:
             context.log_answer("submit", ticket, response, verdict.error)
 
         if isinstance(verdict, Later) and verdict.resubmission and self._holds_500():
-            return Doubt(verdict.error)
+            message = f"{verdict.error.message}; held by --on-500 hold"
+            kind = ErrorKind.UNKNOWN_OUTCOME
+            return Doubt(replace(verdict.error, kind=kind, message=message, retriable=False))
 
         return verdict
 

@@ -197,6 +197,46 @@ async def test_a_job_is_not_read_before_the_api_asks_for(tmp_path: Path) -> None
     assert reads[1] - reads[0] >= 60
 
 
+async def test_no_answer_keeps_a_job_beyond_its_time(tmp_path: Path) -> None:
+    """A Retry-After of a month on a status answer does not hold the run for a month."""
+    night = Night(tmp_path, faults="stuck=1")
+    inner = night.transport
+
+    class Lazy:
+        async def send(self, request: Any, *, timeout_s: float) -> Response:
+            answer = await inner.send(request, timeout_s=timeout_s)
+            headers = {**answer.headers, "retry-after": str(30 * 86_400)}
+            return Response(answer.status, answer.body, headers, answer.received_at)
+
+    night.transport = Lazy()
+    night.write_urls(1)
+    begin = anyio.current_time()
+    await night.process()
+
+    assert night.counts() == {"exhausted": 1}
+    assert anyio.current_time() - begin < 1_000
+
+
+async def test_a_job_is_looked_at_after_an_outage(tmp_path: Path) -> None:
+    """One lost read right after its time was up is no look: the job was done all along."""
+    night = Night(tmp_path, faults="duration=50", settings={"job_timeout_s": 100.0})
+    inner = night.transport
+    down_from, down_to = anyio.current_time() + 20.0, anyio.current_time() + 105.0
+
+    class Down:
+        async def send(self, request: Any, *, timeout_s: float) -> Response:
+            if request.method == "GET" and down_from < anyio.current_time() < down_to:
+                raise Lost("reset")
+
+            return await inner.send(request, timeout_s=timeout_s)
+
+    night.transport = Down()
+    night.write_urls(1)
+    await night.process()
+
+    assert night.counts() == {"succeeded": 1}
+
+
 # DISKS AND BUGS
 
 

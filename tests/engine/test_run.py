@@ -531,4 +531,5 @@ async def test_holding_500_is_a_choice(tmp_path: Path) -> None:
     await night.process()
 
     assert night.counts() == {"in_doubt": 1}
+    assert night.records("in_doubt")[0]["error"]["kind"] == "unknown_outcome"
     assert len(night.simulation.ledger.jobs) == 1
