@@ -8,6 +8,7 @@ import shutil
 import ssl
 import subprocess
 import threading
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -384,6 +385,31 @@ async def test_surplus_bytes_do_not_answer_the_next_request(when: str) -> None:
             second = await transport.send(SUBMIT, timeout_s=PATIENCE_S)
 
     assert second.body == b'{"honest":1}'
+
+
+async def test_an_answer_that_came_while_the_process_slept_is_read() -> None:
+    """A process that was stopped beyond the time-out finds its answer, and no doubt."""
+    arrived, asleep, answered = threading.Event(), threading.Event(), threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        arrived.set()
+        asleep.wait(PATIENCE_S)
+        peer.answer(202, b'{"job_id":"1"}')
+        answered.set()
+
+    async def sleep_beyond_the_time_out() -> None:
+        await anyio.to_thread.run_sync(arrived.wait, PATIENCE_S)
+        asleep.set()
+        answered.wait(PATIENCE_S)  # blocks the loop, as SIGSTOP would
+        time.sleep(0.5)  # noqa: ASYNC251  # that is the point
+
+    with hostile(script) as server:
+        async with anyio.create_task_group() as group:
+            group.start_soon(sleep_beyond_the_time_out)
+            answer = await send(server.url, timeout_s=0.3)
+
+    assert answer.status == 202
 
 
 async def test_cancelled_send_is_cancelled() -> None:

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+import anyio
 from aiohttp.connector import Connection
 from yarl import URL
 
@@ -96,7 +97,8 @@ class HttpTransport:
 
         with await Body.of(request) as body:
             try:
-                return await self._exchange(self._session, request, body, timeout_s)
+                with anyio.fail_after(timeout_s):
+                    return await self._exchange(self._session, request, body, timeout_s)
             except TransportError:
                 raise
             except Exception as error:
@@ -169,9 +171,13 @@ def _is_quiet(connection: Connection) -> bool:
 
 @functools.lru_cache(maxsize=8)
 def _timeouts(timeout_s: float) -> aiohttp.ClientTimeout:
-    """Return aiohttp's timeouts. The one to connect ends first: only then is it `NotSent`."""
+    """Return aiohttp's timeouts. The one to connect ends first: only then is it `NotSent`.
+
+    There is no total: aiohttp's fires first when a stopped process wakes, and throws away an answer
+    that has long arrived. anyio's does not cancel a task that has something to go on with.
+    """
     connect_s = min(CONNECT_S_MAX, timeout_s / 2)
-    return aiohttp.ClientTimeout(total=timeout_s, connect=connect_s, sock_connect=connect_s)
+    return aiohttp.ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s)
 
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
