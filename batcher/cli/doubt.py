@@ -30,7 +30,6 @@ from batcher.report.text import command_text, path_word, rows_text
 
 C = TypeVar("C", bound=Callable[..., Any])
 
-LINES_MAX = 1_000_000  # of a file of decisions
 EPILOG = """\b
 Examples:
   batcher doubt list runs/photos-removit

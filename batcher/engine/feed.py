@@ -44,7 +44,6 @@ class Feed:
         self._follow = follow
         self._collect = collect
         self._taken_up: set[int] = set()  # rows that an earlier process left accepted
-        self.rows_read = 0
         self.reading = True
 
     async def settle_intents(self) -> None:
@@ -73,7 +72,6 @@ class Feed:
         """Read the manifest to its end and submit what was not submitted yet."""
         context = self._context
         while chunk := await self._offload(lambda: self._next_chunk(entries)):
-            self.rows_read += len(chunk)
             allow = context.settings.allow_changed
             admissions = await context.recorder.admit(chunk, allow_changed=allow)
             await self._finish_all(Move.REJECT, _rejections(admissions))

@@ -99,7 +99,6 @@ class Recorder:
         self._turn = anyio.Lock()
         self._closing = False
         self._failure: Exception | None = None
-        self.commits = 0
         self.waits_for_room = False  # the disk is full
 
     def count(self, name: str, amount: int = 1) -> None:
@@ -204,7 +203,6 @@ class Recorder:
                 await self._wait_for_room(error)
                 continue
 
-            self.commits += 1
             self.waits_for_room = False
             return answers
 
