@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,7 +35,7 @@ class RowCheck(Protocol):
         """Return a row of texts with each value in its parameter's type, or as it is. No raise."""
         ...
 
-    def fault(self, values: Mapping[str, object], file: LocalFile | None) -> RowError | None:
+    def fault(self, values: Mapping[str, object], files: Sequence[LocalFile]) -> RowError | None:
         """Return why a row cannot be used (`invalid_row`), or None. No raise."""
         ...
 
@@ -99,7 +99,7 @@ class RowReader:
 
         row_id, fault = _checked_id(number, _exact(own_id, body))
         name = values.get("file")
-        file, problem = _local_file(number, name, base)
+        files, problem = _local_files(number, name, base)
         return Entry(
             line=number,
             id=row_id or _derived_id(digest),
@@ -107,8 +107,8 @@ class RowReader:
             body=body,
             digest=digest[:DIGEST_BYTES],
             base=base if isinstance(name, str) and not name.startswith("/") else None,
-            problem=fault or problem or self._check.fault(values, file),
-            file=file,
+            problem=fault or problem or self._check.fault(values, files),
+            files=files,
         )
 
 
@@ -158,11 +158,24 @@ def _derived_id(digest: bytes) -> str:
 # --- Local files -----------------------------------------------------------------------------
 
 
-def _local_file(number: int, name: object, base: str) -> tuple[LocalFile | None, RowError | None]:
-    """Find and measure the file that a row uploads, or say why it cannot be uploaded."""
-    if name is None:
-        return None, None
+def _local_files(
+    number: int, said: object, base: str
+) -> tuple[tuple[LocalFile, ...], RowError | None]:
+    """Find and measure the files that a row uploads, or say why they cannot be uploaded."""
+    names = said if isinstance(said, list) else [] if said is None else [said]
+    files = []
+    for name in names:
+        file, problem = _local_file(number, name, base)
+        if file is None:
+            return (), problem
 
+        files.append(file)
+
+    return tuple(files), None
+
+
+def _local_file(number: int, name: object, base: str) -> tuple[LocalFile | None, RowError | None]:
+    """Find and measure one file, or say why it cannot be uploaded."""
     if not isinstance(name, str) or not name or "\0" in name:
         return None, _problem(number, "file", "must be a path")
 

@@ -16,7 +16,7 @@ from batcher.core.exchange import Request
 from batcher.core.journal import Entry
 from batcher.core.model import iso
 from batcher.core.settings import Frozen, Settings
-from batcher.engine.files import RowUnusable, local_file
+from batcher.engine.files import RowUnusable, local_files
 from batcher.providers import Provider, provider_named
 from batcher.report.text import plain
 
@@ -80,7 +80,7 @@ def typed(flag: Flag, value: object) -> str:
 def _first_request(provider: Provider, frozen: Frozen, entry: Entry) -> Iterator[str]:
     values = msgspec.json.decode(entry.body, type=dict[str, object])
     try:
-        request = provider.submit(values, local_file(values, entry.base))
+        request = provider.submit(values, local_files(values, entry.base))
     except RowUnusable as gone:
         yield f"first request  cannot be made: {plain(gone.error.message)}"
         return

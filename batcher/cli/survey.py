@@ -15,9 +15,9 @@ from typing import Literal
 
 from batcher.adapters.manifest import Manifest, open_manifest
 from batcher.core.journal import Entry
-from batcher.core.model import LocalFile, RowError
+from batcher.core.model import RowError
 from batcher.engine.rows import ProviderCheck, row_error
-from batcher.providers.base import Problem, Provider
+from batcher.providers.base import Files, Problem, Provider
 
 BUCKETS = 256
 UNREADABLE = "unreadable"  # what is wrong with a line of which no field can be named
@@ -120,9 +120,9 @@ class _WarningCheck(ProviderCheck):
         self._first: dict[str, Finding] = {}
         self._rows: Counter[str] = Counter()
 
-    def fault(self, values: Mapping[str, object], file: LocalFile | None) -> RowError | None:
+    def fault(self, values: Mapping[str, object], files: Files) -> RowError | None:
         """Return why a row cannot be used, and remember what is merely odd."""
-        problems = self._dialect.problems(values, file)
+        problems = self._dialect.problems(values, files)
         self._of_this_row = [problem for problem in problems if problem.warning]
         hard = [problem for problem in problems if not problem.warning]
         return row_error(hard) if hard else None

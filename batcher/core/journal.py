@@ -36,7 +36,7 @@ class Entry:
     base: str | None = None  # folder that a relative `file` is resolved against, if it has one
     problem: RowError | None = None  # why it cannot be used; it becomes an outcome all the same
     raw: str | None = None  # the text of a line that could not be read, cut
-    file: LocalFile | None = None  # the row's local file, found and measured
+    files: tuple[LocalFile, ...] = ()  # the row's local files, found and measured
 
 
 class Standing(Enum):
@@ -70,6 +70,7 @@ class Intend:
     n: int
     at: float
     generation: int  # 1 for the first submit of the row
+    cost: int | None = None  # nanos that the job will be charged, as far as known
     move = Move.INTEND
 
 
@@ -120,6 +121,8 @@ class Rerun:
     at: float
     error: RowError
     refund: Refund | None = None
+    refund_raw: str | None = None  # the API's own word
+    cost: int | None = None  # nanos that the API says the job was charged; None = as intended
     move = Move.RERUN
 
 
@@ -134,6 +137,8 @@ class Finish:
     error: RowError | None = None
     refund: Refund | None = None
     result: bytes | None = None  # kept where only the download failed, so that it can be retried
+    refund_raw: str | None = None  # the API's own word
+    cost: int | None = None  # nanos that the API says the job was charged; None = as intended
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +167,24 @@ class Attempt:
     http_status: int | None
     request_id: str | None
     message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One attempt that cost money, or may have: for a talk with the vendor's support."""
+
+    row_id: str
+    line: int
+    generation: int
+    state: State  # of the row, now
+    job_id: str | None  # None: in doubt, nobody knows it
+    request_id: str | None
+    submitted_at: float
+    cost: int | None  # nanos; None = not known
+    refund: Refund | None
+    refund_raw: str | None
+    is_given_up: bool  # the row was submitted again since
+    error: RowError | None  # of the row, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,11 +262,26 @@ class Journal(Protocol):
         """Return the row with this id, in whatever state, or None."""
         ...
 
+    def at(self, n: int) -> Held | None:
+        """Return the row with this number, in whatever state, or None."""
+        ...
+
+    def charges(self, after: int, limit: int) -> list[Charge]:
+        """Return attempts without a result to show for their money, by row, from *after* on.
+
+        These are: every attempt that made a job, of which the job failed, was lost or was given up;
+        and every attempt in doubt. At most *limit* rows, each with all such attempts it has.
+        """
+        ...
+
     def counters(self) -> dict[str, int]:
         """Return every counter.
 
         Kept by the journal itself: the number of rows in each state (`pending` …), `rows`,
-        `jobs_accepted`, `submits`, `refund_done`, `refund_already_done`, `refund_unconfirmed`.
+        `jobs_accepted`, `submits`, `refund_done`, `refund_already_done`, `refund_unconfirmed`,
+        and in nanos, as far as costs are known: `cost` of every attempt that made a job or may have
+        made one, and of that `cost_refunded` (`done`, `already_done`), `cost_unconfirmed` and
+        `cost_in_doubt`; `jobs_priced`, the number of attempts that `cost` sums up.
         Kept for the engine: whatever it adds (`status_reads`, `throttled`, …).
         """
         ...

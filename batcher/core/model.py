@@ -142,6 +142,7 @@ class LocalFile:
 
     path: str  # absolute
     size_bytes: int
+    pixels: tuple[int, int] | None = None  # width and height, of a picture whose header says them
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,7 @@ class Ticket:
     refreshed: bool = False  # its URLs expired and were asked for anew since the last attempt
     result: Result | None = None
     last_error: RowError | None = None
+    cost: int | None = None  # of the last attempt, in nanos: what was quoted, or what was charged
 
 
 def iso(at: float | None) -> str | None:

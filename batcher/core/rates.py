@@ -39,6 +39,16 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowSeen:
+    """What an answer tells of one window of the API's own limit; None = it does not say."""
+
+    period_s: float
+    count: int | None = None  # requests that the window allows
+    left: int | None = None  # of them, after this one
+    opens_at: float | None = None  # epoch seconds: when the window begins anew
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """Several windows at once; a request has to fit into all of them."""
 

@@ -35,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     status_timeout_s: float = 30.0
     download_stall_s: float = 60.0  # a download may take long, but not stand still
     download_bytes_max: int = 200_000_000  # deAPI caps results at 100 MB; twice that is an error
+    variants: tuple[str, ...] = ()  # of several results only these are fetched; () = all
 
     # One row
     max_attempts: int = 5
@@ -49,12 +50,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # The whole run
     limit: int | None = None  # the run is the first N rows
     max_jobs: int | None = None  # over the whole run
+    max_cost: float | None = None  # in the provider's currency, over the whole run, less refunds
+    cost_per_job: float | None = None  # what a job costs where the API quotes no price
+    quote: bool = False  # ask the API for the price of each row before it is submitted
     max_failures: str | None = None  # "100" or "5%"
     max_wait_s: float = 900.0  # a longer wait ends the run instead
     max_outage_s: float = 900.0
     max_duration_s: float | None = None  # per process
     finish_by: float | None = None  # epoch seconds
     wait_for_credits: bool = False
+
+    # Webhooks, where the API has them: both or none
+    webhook_listen: str | None = None  # HOST:PORT to receive at
+    webhook_url: str | None = None  # the https address by which the API reaches that
+    claim_wait_s: float = 120.0  # for the call of a job whose submit was not answered
     grace_s: float = 30.0  # after the first SIGINT: time for running submits to be answered
 
 

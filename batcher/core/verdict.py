@@ -14,7 +14,8 @@ The table that money hangs on (an answer to a submit):
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from batcher.core.model import Refund, Result, RowError, StopReason
 
@@ -114,3 +115,66 @@ class Unreadable:
 
 
 StatusVerdict = Pending | Done | JobFailed | Missing | Later | Halt | Unreadable
+
+
+# --- Answers to questions that cost nothing: balance, price, models ---------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What the account holds, in the provider's currency."""
+
+    amount: float
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one job will be charged, in the provider's currency."""
+
+    amount: float
+    is_estimate: bool = False  # the API settles the true amount after the job
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What the API says of one of its models. What it does not say is not there."""
+
+    slug: str  # as a row names it
+    tasks: frozenset[str]  # as a row names them
+    limits: Mapping[str, float] = field(default_factory=dict)  # the API's own names
+    features: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsPage:
+    """Some of the API's models; `next_page` is None on the last page."""
+
+    models: tuple[Model, ...]
+    next_page: int | None = None
+
+
+BalanceVerdict = Balance | Later | Unreadable
+PriceVerdict = Price | Refused | Later | Unreadable
+ModelsVerdict = ModelsPage | Later | Unreadable
+
+
+# --- Calls that the API makes -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """The API said, by itself, that something happened to a job. Proves no more than that."""
+
+    job_id: str
+    word: str  # the API's own, such as `done`
+    delivery_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadCall:
+    """A call that is not the API's, or that nobody can read; nothing in it is believed."""
+
+    reason: str
+
+
+CallVerdict = JobEvent | BadCall

@@ -15,9 +15,12 @@ from batcher.core.record import Known, outcome_record
 from batcher.core.settings import Frozen, Settings
 from batcher.core.stats import ErrorView
 from batcher.engine.budget import FailureLimit, JobBudget
+from batcher.engine.claims import Claims
 from batcher.engine.clock import Clock
 from batcher.engine.control import Control
+from batcher.engine.keyring import Keyring
 from batcher.engine.notices import Notices
+from batcher.engine.prices import Prices
 from batcher.engine.record import OUTCOME_OF, Recorder
 from batcher.engine.slots import Slots
 from batcher.providers.base import Provider
@@ -46,6 +49,9 @@ class Context:
     rng: Random
     log: Log
     notices: Notices
+    keyring: Keyring
+    prices: Prices
+    claims: Claims
     latest: RowError | None = None  # the last error that was met
     errors: dict[ErrorKind, ErrorView] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""The local file of a row, looked up once more right before it is sent."""
+"""The local files of a row, looked up once more right before it is sent."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ class RowUnusable(Exception):
         self.error = error
 
 
-def local_file(values: Mapping[str, object], base: str | None) -> LocalFile | None:
-    """Return the file that a row names, or None if it names none."""
-    name = values.get("file")
-    if not isinstance(name, str) or not name:
-        return None
+def local_files(values: Mapping[str, object], base: str | None) -> tuple[LocalFile, ...]:
+    """Return the files that a row names, in its order: one name or a list of them."""
+    said = values.get("file")
+    names = said if isinstance(said, list) else [said]
+    return tuple(_measured(name, base) for name in names if isinstance(name, str) and name)
 
+
+def _measured(name: str, base: str | None) -> LocalFile:
     path = Path(base or "", name)
     try:
         status = path.stat()

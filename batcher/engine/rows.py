@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from batcher.core.model import ErrorKind, LocalFile, RowError
-from batcher.providers.base import Problem, Provider
+from batcher.core.model import ErrorKind, RowError
+from batcher.providers.base import Files, Problem, Provider
 
 
 class ProviderCheck:
@@ -24,10 +24,10 @@ class ProviderCheck:
         """Return a row of texts with each value in its parameter's type."""
         return self._provider.typed(values)
 
-    def fault(self, values: Mapping[str, object], file: LocalFile | None) -> RowError | None:
+    def fault(self, values: Mapping[str, object], files: Files) -> RowError | None:
         """Return why a row cannot be used, or None: all its problems in one error."""
         faults = []
-        for problem in self._provider.problems(values, file):
+        for problem in self._provider.problems(values, files):
             if problem.warning:
                 self._warn(problem)
             else:

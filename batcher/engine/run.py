@@ -21,17 +21,21 @@ from batcher.core.exchange import Transport
 from batcher.core.journal import Entry, Journal
 from batcher.core.log import Log
 from batcher.core.model import Stop, StopReason, Ticket
+from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
 from batcher.core.stats import Snapshot
 from batcher.engine.budget import FailureLimit, JobBudget
+from batcher.engine.claims import Claims
 from batcher.engine.clock import Clock
 from batcher.engine.collect import Collector, Store
 from batcher.engine.context import NO_JOB, REJECTED, Context
 from batcher.engine.control import Control
 from batcher.engine.feed import Feed
+from batcher.engine.keyring import Keyring
 from batcher.engine.lanes import open_lanes
 from batcher.engine.notices import Notices
 from batcher.engine.poll import Poller
+from batcher.engine.prices import Prices
 from batcher.engine.progress import Progress
 from batcher.engine.record import LINGER_S, Offload, Outcomes, Recorder, in_thread
 from batcher.engine.slots import Slots
@@ -57,6 +61,7 @@ class Parts:
     log: Log
     notices: Notices
     rows_expected: int | None = None  # of the manifest, roughly: for the bar, until it is read
+    keyring: Keyring = field(default_factory=lambda: Keyring(Secret("", "no key")))
     store: Store | None = None  # None: results are not downloaded
     clock: Clock = field(default_factory=Clock)
     rng: Random = field(default_factory=Random)  # jitter only; a simulation gives a seeded one
@@ -233,6 +238,9 @@ class Run:
             rng=parts.rng,
             log=parts.log,
             notices=parts.notices,
+            keyring=parts.keyring,
+            prices=Prices(),
+            claims=Claims(),
         )
 
 

@@ -20,6 +20,7 @@ from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
 from batcher.engine.decide import finish_rewrites
 from batcher.engine.downloads import open_store
+from batcher.engine.keyring import Keyring
 from batcher.engine.notices import Notices
 from batcher.engine.rows import ProviderCheck
 from batcher.engine.run import Parts, Run
@@ -63,14 +64,16 @@ async def open_session(
     *,
     log: Log,
     read_manifest: bool = True,
+    reread: Callable[[], Secret] | None = None,
 ) -> AsyncIterator[Run]:
     """Compose the run of a directory that this process has locked.
 
-    With `read_manifest` false the run goes on from its journal alone: for a manifest that came by a
-    pipe and cannot be read twice.
+    `reread` reads the source of the key again. With `read_manifest` false the run goes on from its
+    journal alone: for a manifest that came by a pipe and cannot be read twice.
     """
     provider = provider_named(frozen.provider, frozen.params)
     notices = Notices(log)
+    keyring = Keyring(key, reread)
     entries = _entries(frozen, settings, provider, notices) if read_manifest else None
     with open_books(directory, frozen.provider) as (journal, outcomes):
         _check_account(journal, key, frozen, settings)
@@ -81,7 +84,7 @@ async def open_session(
                     frozen.base_url,
                     facts.auth_header,
                     facts.auth_scheme,
-                    key,
+                    lambda: keyring.key,
                     connections=settings.connections + LANES,  # each lane has one at least
                     user_agent=f"batcher/{__version__}",
                     wall=time.time,
@@ -106,6 +109,7 @@ async def open_session(
                     log=log,
                     notices=notices,
                     rows_expected=_rows_expected(frozen, settings) if read_manifest else None,
+                    keyring=keyring,
                     store=store,
                 )
             )

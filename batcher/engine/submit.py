@@ -19,7 +19,7 @@ from batcher.core.lifecycle import Move
 from batcher.core.model import ErrorKind, RowError, Stop, StopReason, Ticket
 from batcher.core.verdict import Accepted, Doubt, Halt, Later, Refused, SubmitVerdict
 from batcher.engine.context import NO_JOB, Context
-from batcher.engine.files import RowUnusable, local_file
+from batcher.engine.files import RowUnusable, local_files
 from batcher.engine.lane import Lane
 
 RETRY = Backoff(first_s=1.0, factor=2.0, cap_s=60.0)  # deAPI documents 1, 2, 4 s
@@ -92,7 +92,7 @@ class Submitter:
 
     def _request(self, ticket: Ticket) -> Request:
         values = ticket.row.values()
-        return self._context.provider.submit(values, local_file(values, ticket.row.base))
+        return self._context.provider.submit(values, local_files(values, ticket.row.base))
 
     async def _send(self, ticket: Ticket, request: Request) -> SubmitVerdict:
         """Send, and turn the absence of an answer into a verdict too."""

@@ -11,13 +11,25 @@ API: `reading` (bytes and headers to values), `answers` (status codes to verdict
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 from batcher.core.exchange import Request, Response
 from batcher.core.model import LocalFile
-from batcher.core.verdict import StatusVerdict, SubmitVerdict
+from batcher.core.rates import WindowSeen
+from batcher.core.secret import Secret
+from batcher.core.verdict import (
+    BalanceVerdict,
+    CallVerdict,
+    Model,
+    ModelsVerdict,
+    PriceVerdict,
+    StatusVerdict,
+    SubmitVerdict,
+)
+
+Files = Sequence[LocalFile]  # what a row uploads, in its own order; most rows have one at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +38,7 @@ class Limits:
 
     submit: str | None = None  # such as "5/m,100/d"
     status: str | None = None
+    price: str | None = None  # of all price questions together
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +72,81 @@ class Problem:
     warning: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """Where the API is to call for one submit, and the secret that it signs the call with."""
+
+    url: str  # https
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A question for a price. Rows with the same key cost the same, so one of them is asked for."""
+
+    key: str
+    request: Request
+
+
+class Account(Protocol):
+    """Questions about money and models that cost nothing, where an API answers them."""
+
+    currency: str  # such as USD
+    balance_min: float  # with less than this the API takes no submit
+
+    def balance(self) -> Request:
+        """Return the request that reads what the account holds."""
+        ...
+
+    def read_balance(self, response: Response) -> BalanceVerdict:
+        """Say what the answer means. Never raises. A key that may not ask is `Unreadable`."""
+        ...
+
+    def quote(self, values: Mapping[str, object], files: Files) -> Quote:
+        """Return the question for the price of a row without problems."""
+        ...
+
+    def read_quote(self, response: Response) -> PriceVerdict:
+        """Say what the answer means. Never raises. `Refused`: the row would be refused too."""
+        ...
+
+    def models(self, page: int) -> Request:
+        """Return the request that reads one page of the models, from 1 on."""
+        ...
+
+    def read_models(self, response: Response) -> ModelsVerdict:
+        """Say what the answer means. Never raises."""
+        ...
+
+
+class Callbacks(Protocol):
+    """Calls by which an API reports the end of a job, where it makes them (webhooks)."""
+
+    def read(
+        self, headers: Mapping[str, str], body: bytes, *, secret: Secret, now: float
+    ) -> CallVerdict:
+        """Say what a call means: header names in lower case, the raw body, epoch seconds.
+
+        Never raises. Signature and age are checked here; `BadCall` is anything not proved to be
+        the API's.
+        """
+        ...
+
+
 class Provider(Protocol):
     """The dialect of one API. `values` are always the run's parameters overlaid by the row's."""
 
     facts: ClassVar[Facts]
+
+    @property
+    def account(self) -> Account | None:
+        """Questions about money and models; None: the API answers none."""
+        ...
+
+    @property
+    def callbacks(self) -> Callbacks | None:
+        """Calls that the API makes; None: it makes none."""
+        ...
 
     def __init__(self, params: Mapping[str, object]) -> None:
         """Take the run's own parameters (`--set`); raise `UsageError` if one can never work."""
@@ -84,16 +168,33 @@ class Provider(Protocol):
         """
         ...
 
-    def problems(self, values: Mapping[str, object], file: LocalFile | None) -> list[Problem]:
+    def informed(self, models: Sequence[Model]) -> Self:
+        """Return the same dialect, whose `problems` also know what the API says of its models."""
+        ...
+
+    def problems(self, values: Mapping[str, object], files: Files) -> list[Problem]:
         """Return everything that is wrong with a row's own *values*, merged with the run's."""
         ...
 
-    def submit(self, values: Mapping[str, object], file: LocalFile | None) -> Request:
-        """Return the request that submits a row without problems. Unknown columns stay out."""
+    def submit(
+        self, values: Mapping[str, object], files: Files, callback: Callback | None = None
+    ) -> Request:
+        """Return the request that submits a row without problems. Unknown columns stay out.
+
+        *callback* is given only where `callbacks` is not None.
+        """
         ...
 
     def read_submit(self, response: Response) -> SubmitVerdict:
         """Say what an answer to a submit means. Never raises, whatever the bytes are."""
+        ...
+
+    def expected(self, values: Mapping[str, object], variant: str) -> str | None:
+        """Return the ending (such as `png`) that a row asked for one of its results; None = any."""
+        ...
+
+    def windows(self, response: Response) -> tuple[WindowSeen, ...]:
+        """Return what an answer's headers tell of the limit that its request counted into."""
         ...
 
     def status(self, job_id: str) -> Request:

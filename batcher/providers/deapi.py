@@ -9,17 +9,17 @@ shares keys, limits and jobs with version 2. How each answer is read: `docs/prov
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import orjson
 
 from batcher.core.errors import UsageError
 from batcher.core.exchange import Request, Response
-from batcher.core.model import LocalFile
-from batcher.core.verdict import StatusVerdict, SubmitVerdict
+from batcher.core.rates import WindowSeen
+from batcher.core.verdict import Model, StatusVerdict, SubmitVerdict
 from batcher.providers import answers, deapi_answers, parameters, reading
-from batcher.providers.base import Facts, Limits, Problem
+from batcher.providers.base import Account, Callback, Callbacks, Facts, Files, Limits, Problem
 from batcher.providers.deapi_tasks import PARAMETERS, TASKS, TIERS, Task, limits_of
 
 COLUMNS = (*parameters.OWN_COLUMNS, "task", *(parameter.name for parameter in PARAMETERS))
@@ -54,6 +54,9 @@ class DeApi:
         "running and charged under an id that nobody knows, so its row is held in doubt",
     )
 
+    account: Account | None = None
+    callbacks: Callbacks | None = None
+
     def __init__(self, params: Mapping[str, object]) -> None:
         self._run = parameters.run_values(PARAMETERS, ("task", "tier"), params)
         self._tier = self._run.get("tier", "basic")
@@ -85,7 +88,11 @@ class DeApi:
         """Return CSV cells as the parameters' types."""
         return parameters.typed(PARAMETERS, values)
 
-    def problems(self, values: Mapping[str, object], file: LocalFile | None) -> list[Problem]:
+    def informed(self, models: Sequence[Model]) -> Self:
+        """Return the same dialect, whose checks also know the models' limits."""
+        return self
+
+    def problems(self, values: Mapping[str, object], files: Files) -> list[Problem]:
         """Return everything that is wrong with a row, before anything is sent.
 
         What only the model knows (sizes, steps) is left to the API, whose 422 costs nothing.
@@ -96,18 +103,20 @@ class DeApi:
             prefix = f"is {reading.raw_of(word)}; " if word else "is missing; "
             return [Problem("task", prefix + _TASK_RULE)]
 
-        found = list(_file_problems(task, values, file))
+        found = list(_file_problems(task, values, files))
         found += parameters.faults(task.parameters, self.merged(values))
         return found + parameters.near_misses(COLUMNS, values)
 
-    def submit(self, values: Mapping[str, object], file: LocalFile | None) -> Request:
+    def submit(
+        self, values: Mapping[str, object], files: Files, callback: Callback | None = None
+    ) -> Request:
         """Return the submit of a row: multipart with its image, or JSON where none goes in."""
         sent = self.merged(values)
         task = TASKS[str(sent.pop("task"))]
-        if task.upload is None or file is None:
+        if task.upload is None or not files:
             return Request("POST", task.path, json=orjson.dumps(sent))
 
-        return Request("POST", task.path, form=tuple(_form(sent)), files=(task.upload.part(file),))
+        return Request("POST", task.path, form=tuple(_form(sent)), files=task.upload.parts(files))
 
     def read_submit(self, response: Response) -> SubmitVerdict:
         """Say what an answer to a submit means. Never raises.
@@ -121,6 +130,20 @@ class DeApi:
         refusal = None if job_id is not None else deapi_answers.refusal(response, body, said)
         return refusal or answers.submit_verdict(response, said, job_id)
 
+    def expected(self, values: Mapping[str, object], variant: str) -> str | None:
+        """Return the format of a result: images are PNG, and their alternates are named for theirs.
+
+        What a text comes in is told by its own URL.
+        """
+        if variant in ("jpg", "webp"):
+            return variant
+
+        return None if self.merged(values).get("task") == "ocr" else "png"
+
+    def windows(self, response: Response) -> tuple[WindowSeen, ...]:
+        """Return what the answer's headers tell of its limit."""
+        return ()
+
     def status(self, job_id: str) -> Request:
         """Return the request that reads a job."""
         return Request("GET", f"/api/v2/jobs/{reading.encoded(job_id)}")
@@ -130,15 +153,13 @@ class DeApi:
         return deapi_answers.read_status(response, reading.json_object(response.body))
 
 
-def _file_problems(
-    task: Task, values: Mapping[str, object], file: LocalFile | None
-) -> Iterator[Problem]:
+def _file_problems(task: Task, values: Mapping[str, object], files: Files) -> Iterator[Problem]:
     """Yield what is wrong with a row's file: absent, of no use, or not one that is taken."""
     if task.upload is None:
-        if file is not None:
+        if files:
             yield Problem("file", f"{task.name} takes none; it is not sent", warning=True)
-    elif file is not None:
-        yield from task.upload.problems(file)
+    elif files:
+        yield from task.upload.problems(files)
     elif values.get("file_url"):
         yield Problem("file", f"is missing: {task.name} takes a local image and no file_url")
     else:

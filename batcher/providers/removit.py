@@ -9,18 +9,19 @@ errors). How each answer is read, and where those pages are silent: `docs/provid
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import orjson
 
 from batcher.core.exchange import Request, Response
-from batcher.core.model import ErrorKind, LocalFile, Refund, Result
-from batcher.core.verdict import Done, JobFailed, Pending, StatusVerdict, SubmitVerdict
+from batcher.core.model import ErrorKind, Refund, Result
+from batcher.core.rates import WindowSeen
+from batcher.core.verdict import Done, JobFailed, Model, Pending, StatusVerdict, SubmitVerdict
 from batcher.providers import answers, parameters, reading
 from batcher.providers.answers import Said
-from batcher.providers.base import Facts, Limits, Problem
+from batcher.providers.base import Callback, Facts, Files, Limits, Problem
 from batcher.providers.removit_rows import PARAMETERS, UPLOAD, row_problems
 
 _CODE = re.compile(r"[a-z][a-z0-9_]*")  # `error` is a word like this, or else a phrase
@@ -50,6 +51,9 @@ class Removit:
         "have made a paid job that nobody can find again, so its row is held in doubt",
     )
 
+    account: ClassVar[None] = None
+    callbacks: ClassVar[None] = None
+
     def __init__(self, params: Mapping[str, object]) -> None:
         self._run = parameters.run_values(PARAMETERS, (), params)
 
@@ -67,22 +71,28 @@ class Removit:
         """Return CSV cells as the parameters' types: `params` may be an object."""
         return parameters.typed(PARAMETERS, values)
 
-    def problems(self, values: Mapping[str, object], file: LocalFile | None) -> list[Problem]:
-        """Return everything that is wrong with a row, before anything is sent."""
-        return row_problems(values, self.merged(values), file)
+    def informed(self, models: Sequence[Model]) -> Self:
+        """Return this dialect: the API has no models."""
+        return self
 
-    def submit(self, values: Mapping[str, object], file: LocalFile | None) -> Request:
+    def problems(self, values: Mapping[str, object], files: Files) -> list[Problem]:
+        """Return everything that is wrong with a row, before anything is sent."""
+        return row_problems(values, self.merged(values), files)
+
+    def submit(
+        self, values: Mapping[str, object], files: Files, callback: Callback | None = None
+    ) -> Request:
         """Return the upload: JSON with a `file_url`, multipart with a local file."""
         sent = self.merged(values)
         if sent.get("mode") != "params":
             sent.pop("params", None)  # whether the API ignores or refuses it there is not known
 
-        if file is None:
+        if not files:
             return Request("POST", "/api/v1/upload", json=orjson.dumps(sent))
 
         sent.pop("file_url", None)
         form = parameters.form_fields(sent)
-        return Request("POST", "/api/v1/upload", form=form, files=(UPLOAD.part(file),))
+        return Request("POST", "/api/v1/upload", form=form, files=UPLOAD.parts(files))
 
     def read_submit(self, response: Response) -> SubmitVerdict:
         """Say what an answer to an upload means. Never raises."""
@@ -94,6 +104,14 @@ class Removit:
             return answers.doubt(response, said, "the upload was answered with a rejected job")
 
         return answers.submit_verdict(response, said, job_id)
+
+    def expected(self, values: Mapping[str, object], variant: str) -> str | None:
+        """Return the output format that the row asks for: png unless it says another."""
+        return str(self.merged(values).get("output_format", "png"))
+
+    def windows(self, response: Response) -> tuple[WindowSeen, ...]:
+        """Return that nothing is told: no page of the docs speaks of limits."""
+        return ()
 
     def status(self, job_id: str) -> Request:
         """Return the request that reads a job."""

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from itertools import islice
 from urllib.parse import urlsplit
 
-from batcher.core.model import LocalFile
-from batcher.providers.base import Problem
+from batcher.providers.base import Files, Problem
 from batcher.providers.parameters import OWN_COLUMNS, Kind, Parameter, faults, near_misses
 from batcher.providers.reading import clean, text_of, url_of
 from batcher.providers.uploads import Upload
@@ -61,20 +60,18 @@ UPLOAD = Upload(
 
 
 def row_problems(
-    values: Mapping[str, object], sent: Mapping[str, object], file: LocalFile | None
+    values: Mapping[str, object], sent: Mapping[str, object], files: Files
 ) -> list[Problem]:
     """Return everything that is wrong with a row: its own *values*, and what would be *sent*."""
-    found = _source_problems(values, sent.get("file_url"), file)
+    found = _source_problems(values, sent.get("file_url"), files)
     found += faults(PARAMETERS, sent)
     found += _params_problems(sent)
     return found + near_misses(COLUMNS, values)
 
 
-def _source_problems(
-    values: Mapping[str, object], url: object, file: LocalFile | None
-) -> list[Problem]:
+def _source_problems(values: Mapping[str, object], url: object, files: Files) -> list[Problem]:
     """Return what is wrong with where the image comes from: one source, and a usable one."""
-    has_file = file is not None or values.get("file") not in (None, "")
+    has_file = bool(files) or values.get("file") not in (None, "")
     if has_file and url is not None:
         return [Problem("file_url", "the row has both `file` and `file_url`; give one")]
 
@@ -82,8 +79,8 @@ def _source_problems(
         rule = "must be an absolute http:// or https:// address that is publicly reachable"
         return [] if _is_web_address(url) else [Problem("file_url", rule)]
 
-    if file is not None:
-        return UPLOAD.problems(file)
+    if files:
+        return UPLOAD.problems(files)
 
     return [Problem("file", "cannot be found" if has_file else _needs_source(values))]
 

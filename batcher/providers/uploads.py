@@ -12,7 +12,7 @@ from pathlib import PurePath
 
 from batcher.core.exchange import FilePart
 from batcher.core.model import LocalFile
-from batcher.providers.base import Problem
+from batcher.providers.base import Files, Problem
 from batcher.providers.reading import WORD_CHARS_MAX, clean
 
 _FILENAME = re.compile(r"[^A-Za-z0-9._-]+")
@@ -26,8 +26,14 @@ class Upload:
     types: Mapping[str, str]  # extension in lower case with its dot -> MIME type
     bytes_max: int | None = None
 
-    def problems(self, file: LocalFile) -> list[Problem]:
-        """Return what is wrong with a file, judged by its name and size."""
+    def problems(self, files: Files) -> list[Problem]:
+        """Return what is wrong with a row's files, judged by their number, names and sizes."""
+        if len(files) > 1:
+            return [Problem("file", f"names {len(files)} files; one is taken")]
+
+        return [problem for file in files for problem in self._file_problems(file)]
+
+    def _file_problems(self, file: LocalFile) -> list[Problem]:
         extension = PurePath(file.path).suffix.lower()
         found = []
         if extension not in self.types:
@@ -43,6 +49,10 @@ class Upload:
             found.append(Problem("file", size))
 
         return found
+
+    def parts(self, files: Files) -> tuple[FilePart, ...]:
+        """Return the multipart parts of a row's files."""
+        return tuple(map(self.part, files))
 
     def part(self, file: LocalFile) -> FilePart:
         """Return the multipart part of a file, under a name that every server can read."""

@@ -39,7 +39,7 @@ def transport_to(url: str, *, connections: int = 4, body_bytes_max: int = 4_096)
         url,
         "X-API-Key",
         "",
-        Secret(KEY, "a test"),
+        lambda: Secret(KEY, "a test"),
         connections=connections,
         user_agent="batcher/test",
         body_bytes_max=body_bytes_max,
@@ -732,7 +732,7 @@ def test_key_that_is_no_header_value_is_refused(key: str) -> None:
     """A key with control characters is refused without being shown."""
     with pytest.raises(UsageError) as caught:
         HttpTransport(
-            "https://a.example", "X-API-Key", "", Secret(key, "HERE"),
+            "https://a.example", "X-API-Key", "", lambda: Secret(key, "HERE"),
             connections=1, user_agent="x", wall=lambda: 0.0,
         )  # fmt: skip
 

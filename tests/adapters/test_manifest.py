@@ -8,7 +8,7 @@ import io
 import os
 import random
 import tracemalloc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class Check:
         """Turn `n` into a number."""
         return {key: int(value) if key == "n" else value for key, value in values.items()}
 
-    def fault(self, values: Mapping[str, object], file: LocalFile | None) -> RowError | None:
+    def fault(self, values: Mapping[str, object], files: Sequence[LocalFile]) -> RowError | None:
         """Refuse `mode: wrong`."""
         if values.get("mode") == "wrong":
             return RowError(ErrorKind.INVALID_ROW, "mode: wrong")
@@ -305,7 +305,7 @@ def test_a_record_finds_its_file_again(tmp_path: Path) -> None:
     assert entry.base == str(tmp_path / "in")
     back = read(write(tmp_path / "out", as_record(entry)))[0]
     assert back.base == entry.base
-    assert back.file == entry.file == LocalFile(str(tmp_path / "in" / "a.png"), 5)
+    assert back.files == entry.files == (LocalFile(str(tmp_path / "in" / "a.png"), 5),)
 
 
 def test_a_row_that_only_looks_a_bit_like_a_record_is_a_row(tmp_path: Path) -> None:
@@ -323,9 +323,9 @@ def test_a_local_file_is_found_and_measured(tmp_path: Path) -> None:
     absolute = orjson.dumps({"file": str(tmp_path / "a.png")})
     lines = b'{"file":"a.png"}\n' + absolute + b'\n{"file":null}\n{"x":1}'
     relative, there, null, none = read(write(tmp_path, lines))
-    assert relative.file == there.file == LocalFile(str(tmp_path / "a.png"), 3)
+    assert relative.files == there.files == (LocalFile(str(tmp_path / "a.png"), 3),)
     assert (relative.base, there.base) == (str(tmp_path), None)
-    assert (null.file, none.file, null.base) == (None, None, None)
+    assert (null.files, none.files, null.base) == ((), (), None)
     assert [entry.problem for entry in (relative, there, null, none)] == [None] * 4
 
 
@@ -355,7 +355,7 @@ def test_a_file_that_cannot_be_sent_is_an_invalid_row(
 
     entry = read(write(tmp_path, b'{"id":"a","file":' + name + b"}"))[0]
     assert told in problem(entry)
-    assert (entry.id, entry.file) == ("a", None)
+    assert (entry.id, entry.files) == ("a", ())
 
 
 def test_what_the_provider_objects_to_is_a_problem(tmp_path: Path) -> None:
@@ -571,7 +571,7 @@ def test_a_folder_is_its_images_in_a_stable_order(tmp_path: Path) -> None:
     assert [entry.id for entry in entries] == images
     assert [values(entry) for entry in entries] == [{"file": name} for name in images]
     assert [entry.line for entry in entries] == list(range(1, len(images) + 1))
-    assert entries[3].file == LocalFile(f"{tmp_path}/a/a.webp", 1)
+    assert entries[3].files == (LocalFile(f"{tmp_path}/a/a.webp", 1),)
     assert {(entry.base, entry.derived, entry.problem) for entry in entries} == {
         (str(tmp_path), False, None)
     }

@@ -45,7 +45,7 @@ class HttpTransport:
         base_url: str,
         auth_header: str,
         auth_scheme: str,
-        key: Secret,
+        key: Callable[[], Secret],
         *,
         connections: int,
         user_agent: str,
@@ -57,15 +57,16 @@ class HttpTransport:
         self._body_bytes_max = body_bytes_max
         self._wall = wall
         self._session: aiohttp.ClientSession | None = None
-        self._key = key
+        self._key = key  # asked for with every request: a key may be replaced while a run goes on
+        self._auth = (auth_header, auth_scheme)
         self._headers = {
             "Accept": "application/json",
             # Answers are a few hundred bytes. Compressed, they would bring bombs and broken streams
             # (a lost answer to a submit is money) and save nothing. Sent anyway, it is unpacked.
             "Accept-Encoding": "identity",
             "User-Agent": user_agent,
-            auth_header: auth_scheme + _checked_key(key),
         }
+        _checked_key(key())
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -110,11 +111,12 @@ class HttpTransport:
     async def _exchange(
         self, session: aiohttp.ClientSession, request: Request, body: Body, timeout_s: float
     ) -> Response:
+        key, (header, scheme) = self._key(), self._auth
         answer = await session.request(
             request.method,
             URL(self._base + request.path, encoded=True),
             data=body.payload,
-            headers=body.headers,
+            headers={**body.headers, header: scheme + _checked_key(key)},
             allow_redirects=False,
             timeout=_timeouts(timeout_s),
         )
@@ -125,7 +127,7 @@ class HttpTransport:
             raise
 
         # An API that says which key it refused must not bring it into a record or a log.
-        content = content.replace(self._key.reveal().encode(), b"***")
+        content = content.replace(key.reveal().encode(), b"***")
         return Response(answer.status, content, _headers(answer.raw_headers), self._wall())
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
