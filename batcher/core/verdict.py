@@ -56,6 +56,7 @@ class Halt:
 
     error: RowError
     reason: StopReason
+    resume_at: float | None = None  # epoch seconds: when the API says that it will take jobs again
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ class JobEvent:
     job_id: str
     word: str  # the API's own, such as `done`
     delivery_id: str
+    is_end: bool = True  # whether the job is over by that word; if not, a read tells nothing new
 
 
 @dataclass(frozen=True, slots=True)

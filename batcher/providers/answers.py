@@ -1,4 +1,4 @@
-"""What an answer means when a dialect knows nothing better: the two tables that all APIs share.
+"""What an answer means when a dialect knows nothing better: the tables that all APIs share.
 
 Rule: a dialect states its differences first and ends in one of these functions. Both lean to the
 side that costs nothing: only an answer that proves that no job was made allows another submit, and
@@ -32,8 +32,8 @@ from batcher.providers.reading import (
     is_page,
     readable,
     request_id_of,
-    retry_after_s,
 )
+from batcher.providers.waiting import retry_after_s
 
 HALTS = {
     401: (ErrorKind.UNAUTHORIZED, StopReason.UNAUTHORIZED),
@@ -77,10 +77,16 @@ def row_error(kind: ErrorKind, response: Response, said: Said, message: str = ""
     )
 
 
-def halt(response: Response, said: Said, status: int, message: str = "") -> Halt:
+def halt(
+    response: Response,
+    said: Said,
+    status: int,
+    message: str = "",
+    resume_at: float | None = None,
+) -> Halt:
     """Return the halt that the table has for *status*, whatever the answer's own status is."""
     kind, reason = HALTS[status]
-    return Halt(row_error(kind, response, said, message), reason)
+    return Halt(row_error(kind, response, said, message), reason, resume_at)
 
 
 def throttled(response: Response, said: Said) -> Later:
@@ -139,21 +145,34 @@ def status_verdict(response: Response, said: Said) -> StatusVerdict:
     if status in (401, 403):
         return halt(response, said, status)
 
-    if status == 429:
-        return throttled(response, said)
-
     # A page under a 404 is a gateway's or a wrong address's: it knows nothing about any job.
     if status in (404, 410) and not is_page(response):
         return Missing(row_error(ErrorKind.NOT_FOUND, response, said))
 
-    return unreadable(response, said, _redirect(response) if 300 <= status < 400 else "")
+    return question_verdict(response, said)
 
 
-def unreadable(response: Response, said: Said, message: str = "") -> Unreadable:
-    """Return that there is no news: never proof of anything about the job."""
-    trouble = response.status in (408, 425) or response.status >= 500
-    kind = ErrorKind.UNAVAILABLE if trouble else ErrorKind.PROTOCOL
-    return Unreadable(row_error(kind, response, said, message))
+def question_verdict(response: Response, said: Said, message: str = "") -> Later | Unreadable:
+    """Say what an answer means that does not answer a question which costs nothing.
+
+    Only a 429, and a 503 that says how long, ask for a pause; all else is no news, and never proof
+    of anything. A *message* takes the place of what the API said.
+    """
+    status = response.status
+    if status == 429:
+        return throttled(response, said)
+
+    wait_s = retry_after_s(response) if status == 503 else None
+    kind = HALTS[status][0] if status in HALTS else _trouble(status)
+    text = message or (_redirect(response) if 300 <= status < 400 else "")
+    error = row_error(kind, response, said, text)
+    return Unreadable(error) if wait_s is None else Later(error, wait_s)
+
+
+def _trouble(status: int) -> ErrorKind:
+    """Tell a server's own trouble from an answer that makes no sense."""
+    waits = status in (408, 425) or status >= 500
+    return ErrorKind.UNAVAILABLE if waits else ErrorKind.PROTOCOL
 
 
 def _redirect(response: Response) -> str:

@@ -5,14 +5,14 @@ no clock and awaits nothing, so it is tested as a table over recorded payloads, 
 suite runs over all of them (`tests/providers/conformance.py`).
 
 What dialects share stands beside this file, because it is about HTTP and JSON and not about any one
-API: `reading` (bytes and headers to values), `answers` (status codes to verdicts), `parameters` and
-`uploads` (rows to requests).
+API: `reading` (bytes to values), `waiting` and `limit_headers` (headers to times and limits),
+`answers` (status codes to verdicts), `parameters` and `uploads` (rows to requests).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, Self
 
 from batcher.core.exchange import Request, Response
@@ -58,6 +58,7 @@ class Facts:
     look_cap_s: float  # longest pause between two looks
     cautious_rate: str  # our own submit rate where the API publishes none
     no_idempotency: str  # one line: what a lost answer means with this API
+    tasks: Mapping[str, str] = field(default_factory=dict)  # word -> one line; empty: one kind only
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,20 +12,28 @@ from typing import Any
 
 from batcher.core.exchange import Response
 from batcher.core.model import ErrorKind, Refund, Result, RowError
+from batcher.core.settings import RAW_CHARS_MAX
 from batcher.core.verdict import Done, Halt, JobFailed, Later, Pending, StatusVerdict
-from batcher.providers import answers, reading
+from batcher.providers import answers, reading, waiting
 from batcher.providers.answers import Said
 
 PENDING = frozenset({"pending", "processing", "in_progress", "queued", "in_queue", "waiting"})
 DONE = frozenset({"done", "completed"})
 FAILED = frozenset({"error", "failed"})
 
+REASONS = frozenset(  # an open list: another one is acted on all the same, and told
+    {
+        *("SOURCE_PRIVATE", "SOURCE_RESTRICTED", "SOURCE_UNPROCESSABLE", "SOURCE_DOWNLOAD_FAILED"),
+        *("INPUT_TOO_LARGE", "TIMEOUT", "CAPACITY_UNAVAILABLE", "PROCESSING_FAILED"),
+    }
+)
 OUT_OF_CREDITS = frozenset({"insufficient_balance", "key_limit_exceeded"})
 FORBIDDEN = {  # https://docs.deapi.ai/api-keys; a suspended account has a message and no code
     "ip_not_allowed": "the key does not allow this machine's IP address",
     "insufficient_permissions": "the key's role does not allow this call",
 }
 MINUTE_WAIT_S = 60.0  # what the docs give as Retry-After of a minute limit
+WHY_CHARS_MAX = 180  # of a failed job's message: the reason and the time stand beside it
 DAILY_WAIT_S = 3_600.0  # of a day limit that says nothing: its end is unknown, minutes are wrong
 
 
@@ -50,39 +58,41 @@ def said(body: Mapping[str, Any]) -> Said:
 def refusal(response: Response, body: Mapping[str, Any], heard: Said) -> Halt | Later | None:
     """Return what deAPI means by a refused submit where that is not in the common table."""
     status = response.status
-    if 400 <= status < 500 and status != 429 and _is_out_of_credits(heard):
-        return answers.halt(response, heard, 402, _credits_message(body, heard))
+    if status == 402 or (400 <= status < 500 and status != 429 and is_out_of_credits(heard)):
+        return _out_of_credits(response, body, heard)
 
     if status == 500 and _is_own_error(body):
         error = answers.row_error(ErrorKind.UNAVAILABLE, response, heard)
-        return Later(error, reading.retry_after_s(response), resubmission=True)
+        return Later(error, waiting.retry_after_s(response), resubmission=True)
 
     return _on_every_lane(response, body, heard)
 
 
 def _on_every_lane(response: Response, body: Mapping[str, Any], heard: Said) -> Halt | Later | None:
-    """Return what submits and status reads have in common: 402, 403 and 429."""
+    """Return what submits and status reads have in common: 403 and 429."""
     match response.status:
         case 403:
-            return answers.halt(response, heard, 403, _forbidden_message(response, heard))
+            return answers.halt(response, heard, 403, forbidden_message(response, heard))
         case 429:
-            return _throttled(response, body, heard)
+            return throttled(response, body, heard)
         case _:
             return None
 
 
-def _is_out_of_credits(heard: Said) -> bool:
+def is_out_of_credits(heard: Said) -> bool:
     """Tell a low balance or a spent key limit by either of its signs."""
     return heard.code in OUT_OF_CREDITS or "balance" in (heard.fields or {})
 
 
-def _credits_message(body: Mapping[str, Any], heard: Said) -> str:
-    """Return the refusal with the time at which a key's spend limit opens again."""
+def _out_of_credits(response: Response, body: Mapping[str, Any], heard: Said) -> Halt:
+    """Read a low balance, or a key's spend limit with the time at which it opens again."""
     resets_at = reading.text_of(body.get("resets_at"), reading.WORD_CHARS_MAX)
-    return f"{heard.text} (resets at {resets_at})" if resets_at else heard.text
+    message = f"{heard.text} (resets at {resets_at})".lstrip() if resets_at else heard.text
+    opens_at = waiting.moment_of(body.get("resets_at"), response.received_at)
+    return answers.halt(response, heard, 402, message, opens_at)
 
 
-def _forbidden_message(response: Response, heard: Said) -> str:
+def forbidden_message(response: Response, heard: Said) -> str:
     """Say which of the known reasons for a 403 it is."""
     if reading.is_page(response):
         page = reading.readable(response)
@@ -92,15 +102,15 @@ def _forbidden_message(response: Response, heard: Said) -> str:
     return f"{reason}: {heard.text}" if reason else heard.text
 
 
-def _throttled(response: Response, body: Mapping[str, Any], heard: Said) -> Later:
+def throttled(response: Response, body: Mapping[str, Any], heard: Said) -> Later:
     """Read a 429: which window it is about, and how long it stays shut."""
     daily = response.headers.get("x-ratelimit-type", "").strip().lower() == "daily"
-    wait_s = reading.retry_after_s(response)
+    wait_s = waiting.retry_after_s(response)
     if wait_s is None and daily:
         wait_s = _until_daily_reset_s(response)
 
     if wait_s is None:
-        wait_s = reading.wait_of(body.get("retry_after"))
+        wait_s = waiting.wait_of(body.get("retry_after"))
 
     if wait_s is None:
         wait_s = DAILY_WAIT_S if daily else MINUTE_WAIT_S
@@ -114,7 +124,7 @@ def _until_daily_reset_s(response: Response) -> float | None:
     At least a minute: two clocks may differ, and a 429 says that the window is not open yet.
     """
     reset = reading.number_of(response.headers.get("x-ratelimit-daily-reset"))
-    wait_s = None if reset is None else reading.wait_of(reset - response.received_at)
+    wait_s = None if reset is None else waiting.wait_of(reset - response.received_at)
     return None if wait_s is None else max(MINUTE_WAIT_S, wait_s)
 
 
@@ -141,7 +151,7 @@ def read_status(response: Response, body: Mapping[str, Any]) -> StatusVerdict:
         return answers.status_verdict(response, heard)
 
     progress = reading.number_of(job.get("progress"))
-    return Pending(word, progress, word not in PENDING, reading.retry_after_s(response))
+    return Pending(word, progress, word not in PENDING, waiting.retry_after_s(response))
 
 
 def _result(job: Mapping[str, Any]) -> Result:
@@ -152,7 +162,19 @@ def _result(job: Mapping[str, Any]) -> Result:
         **{key: alternates.get(key) for key in ("jpg", "webp")},
     }
     urls = {name: url for name, value in named.items() if (url := reading.url_of(value))}
-    return Result(urls=urls, text=_text(job.get("result")), cost=_cost(job))
+    return Result(urls, _text(job.get("result")), warnings=_boost(job), cost=_cost(job))
+
+
+def _boost(job: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the prompts that `enhance_prompt` put in the place of the row's own.
+
+    They stand among the warnings, because the picture is of another prompt than the row says.
+    """
+    boost, chars_max = reading.as_object(job.get("prompt_boost")), RAW_CHARS_MAX
+    named = {
+        name: reading.text_of(boost.get(name), chars_max) for name in ("prompt", "negative_prompt")
+    }
+    return {f"prompt_boost.{name}": [text] for name, text in named.items() if text}
 
 
 def _text(value: object) -> str | None:
@@ -164,8 +186,9 @@ def _text(value: object) -> str | None:
 
 
 def _cost(job: Mapping[str, Any]) -> float | None:
-    """Return what the API says that the job cost, in USD."""
-    return reading.number_of(reading.as_object(job.get("price")).get("amount"))
+    """Return what the API says that the job cost, in USD; a partner's model may be unsettled."""
+    amount = reading.amount_of(reading.as_object(job.get("price")).get("amount"))
+    return amount if amount is None or amount >= 0 else None
 
 
 def _failed(response: Response, job: Mapping[str, Any]) -> JobFailed:
@@ -173,12 +196,10 @@ def _failed(response: Response, job: Mapping[str, Any]) -> JobFailed:
 
     `refunded: false` is kept money or money that was never taken, so it needs a person.
     """
-    reason, message = (reading.text_of(job.get(key)) for key in ("error_reason", "error_message"))
     retryable, refunded = job.get("retryable") is True, job.get("refunded")
     error = RowError(
         kind=ErrorKind.REJECTED,
-        message=reading.clean(": ".join(filter(None, (reason, message))))
-        or "the job failed, no reason given",
+        message=_why(job),
         http_status=response.status,
         code=reading.text_of(job.get("error_code"), reading.WORD_CHARS_MAX) or None,
         retriable=retryable,
@@ -195,3 +216,16 @@ def _failed(response: Response, job: Mapping[str, Any]) -> JobFailed:
         rerun=retryable and refunded is True,
         cost=_cost(job),
     )
+
+
+def _why(job: Mapping[str, Any]) -> str:
+    """Return why a job failed as one line: reason, message, when; the record has no other place."""
+    reason = reading.text_of(job.get("error_reason"), reading.WORD_CHARS_MAX)
+    message = reading.text_of(job.get("error_message"), WHY_CHARS_MAX)
+    failed_at = reading.text_of(job.get("failed_at"), reading.WORD_CHARS_MAX)
+    notes = [f"failed at {failed_at}"] if failed_at else []
+    if reason and reason not in REASONS:
+        notes.append("an undocumented reason")
+
+    text = ": ".join(filter(None, (reason, message))) or "the job failed, no reason given"
+    return reading.clean(f"{text} ({'; '.join(notes)})" if notes else text)

@@ -1,23 +1,20 @@
-"""What deAPI takes: one row for each image task, with its parameters and its published limits.
+"""What deAPI takes: one row for each image task, and the two versions by which it is reached.
 
-Rule: one table. `TASKS` says for each task how it is sent, what it takes and how often; the dialect
-reads it and knows no task by name. Sources, as of autumn 2026: the v2 OpenAPI file for fields,
-https://docs.deapi.ai/limits-and-quotas for limits and file sizes, https://docs.deapi.ai/models for
-model names. Left out on purpose: `webhook_url` and `webhook_secret` (nobody here listens, and a
-secret would be stored with the run), `scale` (the page and the specification disagree), several
-images in one edit (a row has one file).
+Rule: one table. `TASKS` says for each task how it is sent, what it takes and what its price depends
+on; the dialect reads it and knows no task by name. Sources, as of autumn 2026: the vendor's OpenAPI
+files of both versions, https://docs.deapi.ai/limits-and-quotas for files, and
+https://docs.deapi.ai/models for model names. How often it may be asked: `deapi_limits`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Final
 
-from batcher.providers.base import Limits
 from batcher.providers.parameters import Kind, Parameter
 from batcher.providers.uploads import Upload
 
-UPLOAD = Upload(
+IMAGE: Final = Upload(
     field="image",
     types={
         ".jpg": "image/jpeg",
@@ -28,40 +25,76 @@ UPLOAD = Upload(
         ".webp": "image/webp",
     },
     bytes_max=10_000_000,  # "10 MB", decimal or binary is not said: the smaller one
+    side_pixels=(64, 5_000),
 )
-TIERS = ("basic", "premium")
+IMAGES: Final = Upload(
+    field=IMAGE.field,
+    types=IMAGE.types,
+    field_of_several="images[]",
+    bytes_max=IMAGE.bytes_max,
+    bytes_total_max=75_000_000,  # "75 MB" for a whole request, beyond it is a 413
+    side_pixels=IMAGE.side_pixels,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
-    """Requests a minute and a day; None = no such limit."""
+class Version:
+    """One of the two request surfaces over the same jobs, keys, limits and models."""
 
-    minute: int
-    day: int | None = None
+    name: str
+    submit: str  # path of a task
+    price: str  # put after it
+    job: str  # path before the job's id
+    balance: str
+    models: str
+    lacks: frozenset[str] = frozenset()  # parameters that it does not know
+    signs: bool = True  # it takes a secret to sign its calls with
 
-    def __str__(self) -> str:
-        return f"{self.minute}/m" if self.day is None else f"{self.minute}/m,{self.day}/d"
+
+VERSIONS: Final = {
+    version.name: version
+    for version in (
+        Version(
+            "v2",
+            submit="/api/v2/images/{task.name}",
+            price="/price",
+            job="/api/v2/jobs/",
+            balance="/api/v2/account/balance",
+            models="/api/v2/models",
+        ),
+        Version(
+            "v1",
+            submit="/api/v1/client/{task.slug}",
+            price="/price-calculation",
+            job="/api/v1/client/request-status/",
+            balance="/api/v1/client/balance",
+            models="/api/v1/client/models",
+            lacks=frozenset({"quality", "enhance_prompt"}),
+            signs=False,
+        ),
+    )
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One kind of job, under the last word of its path."""
+    """One kind of job."""
 
-    name: str
+    name: str  # as a row says it: the last word of its path in version 2
+    slug: str  # among a model's `inference_types`; of images also the last word in version 1
     about: str
     parameters: tuple[Parameter, ...]
-    basic: Quota
-    premium: Quota  # of a model that `models` does not list
-    models: Mapping[str, Quota] = field(default_factory=dict)  # premium quotas go by model
-    upload: Upload | None = UPLOAD  # None: no image goes in, the request is JSON
+    priced: tuple[str, ...]  # parameters that the question for a price takes
+    upload: Upload | None = IMAGE  # None: no image goes in, the request is JSON
+    priced_by_pixels: bool = False  # the question takes the image, or its width and height
 
-    @property
-    def path(self) -> str:
-        """Where it is submitted."""
-        return f"/api/v2/images/{self.name}"
+    def path(self, version: Version) -> str:
+        """Return where it is submitted."""
+        return version.submit.format(task=self)
 
-
-STATUS = {"basic": Quota(50, 200), "premium": Quota(300)}
+    def sized(self) -> bool:
+        """Tell whether a row says the size of the picture; if not, its image's own size counts."""
+        return any(parameter.name == "width" for parameter in self.parameters)
 
 
 def _lora_fault(value: object) -> str | None:
@@ -96,9 +129,14 @@ _PICTURE = (  # what a prompt-driven task takes, whether or not an image goes in
     Parameter("guidance", "0 or absent if the model has none", (Kind.NUMBER,), minimum=0),
     Parameter("negative_prompt", "what the picture shall not show"),
     Parameter("loras", "list of name and weight", (Kind.ARRAY,), check=_lora_fault),
-    Parameter("quality", "a tier, for models that have tiers"),
-    Parameter("enhance_prompt", "let the API rewrite the prompt, for a fee", (Kind.BOOLEAN,)),
+    Parameter("quality", "a tier, for models that have tiers; not in version 1"),
+    Parameter(
+        "enhance_prompt",
+        "let the API rewrite the prompt, for a fee that no quoted price includes; not in version 1",
+        (Kind.BOOLEAN,),
+    ),
 )
+_PICTURE_PRICED = ("prompt", "negative_prompt", "model", "loras", "guidance", "steps", "quality")
 
 
 def _side(name: str, *, required: bool) -> Parameter:
@@ -107,83 +145,52 @@ def _side(name: str, *, required: bool) -> Parameter:
     return Parameter(name, about, (Kind.INTEGER,), minimum=1, required=required)
 
 
-_PARTNER = Quota(20, 500)
 _ALL = (
     Task(
         "background-removals",
+        "img-rmbg",
         "cut an image out, as a transparent PNG",
         (_model("Ben2"),),
-        basic=Quota(5, 100),
-        premium=Quota(300, 100_000),
+        priced=("model",),
+        priced_by_pixels=True,
     ),
     Task(
         "upscales",
+        "img-upscale",
         "enlarge an image",
         (_model("RealESRGAN_x4"),),
-        basic=Quota(5, 100),
-        premium=Quota(300, 100_000),
+        priced=("model",),
+        priced_by_pixels=True,
     ),
     Task(
         "ocr",
+        "img2txt",
         "read the text of an image",
         (
             _model("Nanonets_Ocr_S_F16"),
-            Parameter("language", "the text's language"),
+            Parameter("language", "the text's language, such as en"),
             Parameter("format", "text or json", choices=("text", "json")),
             Parameter("return_result_in_response", "hand the text out itself", (Kind.BOOLEAN,)),
         ),
-        basic=Quota(5, 50),
-        premium=Quota(65, 18_000),
+        priced=("model",),  # language and format "do not affect the price" (docs, pricing)
+        priced_by_pixels=True,
     ),
     Task(
         "generations",
+        "txt2img",
         "make an image from a prompt",
         (*_PICTURE, _side("width", required=True), _side("height", required=True)),
-        basic=Quota(3, 100),
-        premium=Quota(20),
-        models={
-            "Flux1schnell": Quota(45, 13_000),
-            "ZImageTurbo_INT8": Quota(20, 6_100),
-            "Flux_2_Klein_4B_BF16": Quota(60, 17_000),
-            "ZAnimeDistill_8Step_INT8": Quota(35, 10_000),
-            "gpt-image-1.5": _PARTNER,
-            "gpt-image-2": _PARTNER,
-            "nano-banana-2": _PARTNER,
-        },
+        priced=(*_PICTURE_PRICED, "seed", "width", "height"),
         upload=None,
     ),
     Task(
         "edits",
+        "img2img",
         "change an image by a prompt",
         (*_PICTURE, _side("width", required=False), _side("height", required=False)),
-        basic=Quota(1, 15),
-        premium=Quota(2),
-        models={
-            "Flux_2_Klein_4B_BF16": Quota(60, 17_000),
-            "QwenImageEdit_Plus_NF4": Quota(2, 860),
-            "gpt-image-1.5": _PARTNER,
-            "gpt-image-2": _PARTNER,
-        },
+        priced=(*_PICTURE_PRICED, "seed"),  # no sizes, no image: the question takes none
+        upload=IMAGES,
     ),
 )
-TASKS = {task.name: task for task in _ALL}
-PARAMETERS = tuple({p.name: p for task in _ALL for p in task.parameters}.values())
-
-
-def limits_of(tier: str, task: Task | None, model: object) -> Limits:
-    """Return the published limits of a run; without one task for all rows, the lowest minute rate.
-
-    A day's cap is only named where it is certain: a wrong one would end a run for hours, while a
-    429 that counts days says so itself.
-    """
-    if task is None:
-        submit = Quota(min(_quota(tier, each, None).minute for each in _ALL))
-    else:
-        submit = _quota(tier, task, model)
-
-    return Limits(str(submit), str(STATUS[tier]))
-
-
-def _quota(tier: str, task: Task, model: object) -> Quota:
-    """Return the quota of one task, by model where the API counts by model."""
-    return task.basic if tier == "basic" else task.models.get(str(model), task.premium)
+TASKS: Final = {task.name: task for task in _ALL}
+PARAMETERS: Final = tuple({p.name: p for task in _ALL for p in task.parameters}.values())

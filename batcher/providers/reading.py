@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from html import unescape
 from typing import Any
 from urllib.parse import quote
@@ -23,19 +21,17 @@ from batcher.core.settings import JOB_ID_CHARS_MAX
 TEXT_CHARS_MAX = 300  # of a message from outside: enough to act on, short enough for one line
 WORD_CHARS_MAX = 100  # of a code, a status word, a request id
 FIELDS_MAX = 50  # per-field messages that are kept of one refusal
-RETRY_AFTER_S_MAX = 32 * 86_400.0  # no limit we know of lasts longer than a month
+AMOUNT_MAX = 1e9  # of money; more cannot be meant, and the books could not hold it
 PAGE_BYTES_MAX = 8_192  # of an HTML page that is searched for something readable
 
 _BOM = b"\xef\xbb\xbf"
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)|\x1b.")
 _DECIMAL = re.compile(r"-?\d{1,12}(?:\.\d{0,9})?", re.ASCII)
-_HTTP_DATE = re.compile(
-    r"[A-Za-z]{3,9},[^,]{10,30}GMT|[A-Za-z]{3} [A-Za-z]{3} [ \d]\d [\d:]{8} \d{4}"
-)
 _PAGE_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{1,500})", re.IGNORECASE)
 _PAGE_NOISE = re.compile(
     r"<(?:script|style)\b.*?(?:</(?:script|style)>|\Z)|<[^>]*>|<[^>]*\Z", re.I | re.S
 )
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-trace-id", "cf-ray")
 
 
@@ -134,6 +130,17 @@ def number_of(value: object) -> float | None:
     return float(value) if isinstance(value, str) and _DECIMAL.fullmatch(value) else None
 
 
+def amount_of(value: object) -> float | None:
+    """Return an amount of money in the currency's unit, or None for what cannot be one."""
+    amount = number_of(value)
+    return amount if amount is not None and abs(amount) <= AMOUNT_MAX else None
+
+
+def flag_of(value: object) -> bool | None:
+    """Return a yes or no, also as 1 and 0 or as a text of either; None = it is neither."""
+    return _FLAGS.get(str(value).lower()) if isinstance(value, bool | int | str) else None
+
+
 def fields_of(value: object) -> dict[str, list[str]] | None:
     """Return per-field messages from the forms that APIs write them in, or None.
 
@@ -157,40 +164,6 @@ def _lines(value: object) -> list[str]:
     """Return a message or a list of messages as clean lines."""
     values = value if isinstance(value, list) else [value]
     return [line for line in map(text_of, values[:FIELDS_MAX]) if line]
-
-
-def retry_after_s(response: Response) -> float | None:
-    """Return how long the answer asks us to wait, from its arrival on; None = it does not say.
-
-    RFC 9110, 10.2.3: seconds or an HTTP date. Of several values the longest counts. The past is 0;
-    what is not readable, or further off than any limit lasts, is ignored.
-    """
-    header = clean(response.headers.get("retry-after", ""))
-    waits: list[object] = [piece.strip() for piece in _HTTP_DATE.sub("", header).split(",")]
-    waits += [_seconds_until(date, response.received_at) for date in _HTTP_DATE.findall(header)]
-    sane = [wait for wait in map(wait_of, waits) if wait is not None]
-    return max(sane, default=None)
-
-
-def wait_of(value: object) -> float | None:
-    """Return a wait in seconds that can be meant: the past is 0, beyond any limit is None."""
-    wait_s = number_of(value)
-    return None if wait_s is None or not wait_s <= RETRY_AFTER_S_MAX else max(0.0, wait_s)
-
-
-def _seconds_until(date: str, now: float) -> float | None:
-    """Return the seconds from *now* (epoch) to an HTTP date, or None if it is not one."""
-    try:
-        moment = parsedate_to_datetime(date)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-
-    return _aware(moment).timestamp() - now
-
-
-def _aware(moment: datetime) -> datetime:
-    """Return a date without a zone as UTC, which is what HTTP means by it."""
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def request_id_of(response: Response) -> str | None:

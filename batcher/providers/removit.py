@@ -19,7 +19,7 @@ from batcher.core.exchange import Request, Response
 from batcher.core.model import ErrorKind, Refund, Result
 from batcher.core.rates import WindowSeen
 from batcher.core.verdict import Done, JobFailed, Model, Pending, StatusVerdict, SubmitVerdict
-from batcher.providers import answers, parameters, reading
+from batcher.providers import answers, limit_headers, parameters, reading, waiting
 from batcher.providers.answers import Said
 from batcher.providers.base import Callback, Facts, Files, Limits, Problem
 from batcher.providers.removit_rows import PARAMETERS, UPLOAD, row_problems
@@ -106,12 +106,13 @@ class Removit:
         return answers.submit_verdict(response, said, job_id)
 
     def expected(self, values: Mapping[str, object], variant: str) -> str | None:
-        """Return the output format that the row asks for: png unless it says another."""
-        return str(self.merged(values).get("output_format", "png"))
+        """Return the output format that the row asks for, of every variant: png unless it says."""
+        asked = str(self.merged(values).get("output_format", "png"))
+        return "jpg" if asked == "jpeg" else asked
 
     def windows(self, response: Response) -> tuple[WindowSeen, ...]:
-        """Return that nothing is told: no page of the docs speaks of limits."""
-        return ()
+        """Return what standard headers tell, if they come: no page of the docs speaks of any."""
+        return limit_headers.windows(response)
 
     def status(self, job_id: str) -> Request:
         """Return the request that reads a job."""
@@ -171,7 +172,7 @@ def _progress(response: Response, body: Mapping[str, Any]) -> StatusVerdict:
     word = state if status in ("", "done") else status
     known = word == "queued" or word.startswith("pending")
     progress = reading.number_of(body.get("progress"))
-    return Pending(word, progress, not known, reading.retry_after_s(response))
+    return Pending(word, progress, not known, waiting.retry_after_s(response))
 
 
 def _result(body: Mapping[str, Any]) -> Result:

@@ -71,7 +71,7 @@ def row_problems(
 
 def _source_problems(values: Mapping[str, object], url: object, files: Files) -> list[Problem]:
     """Return what is wrong with where the image comes from: one source, and a usable one."""
-    has_file = bool(files) or values.get("file") not in (None, "")
+    has_file = bool(files) or values.get("file") not in (None, "", [])
     if has_file and url is not None:
         return [Problem("file_url", "the row has both `file` and `file_url`; give one")]
 

@@ -1,12 +1,12 @@
-"""How an API takes one local file: by which name, of which types, how large.
+"""How an API takes a row's local files: by which names, of which types, how large, how many.
 
-Rule: a file is judged by its name and size only; nothing here opens it.
+Rule: a file is judged by its name, its size and what is known of its pixels; nothing opens it here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -20,43 +20,65 @@ _FILENAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """How an API takes a local file: the field's name, the types by extension, the size."""
+    """How an API takes local files. None = it names no such limit."""
 
-    field: str
+    field: str  # of a single file
     types: Mapping[str, str]  # extension in lower case with its dot -> MIME type
-    bytes_max: int | None = None
+    field_of_several: str | None = None  # of each of several files; None: one is taken
+    bytes_max: int | None = None  # of one file
+    bytes_total_max: int | None = None  # of all of them together
+    side_pixels: tuple[int, int] | None = None  # least and most, of width and height each
 
     def problems(self, files: Files) -> list[Problem]:
-        """Return what is wrong with a row's files, judged by their number, names and sizes."""
-        if len(files) > 1:
+        """Return what is wrong with a row's files: their number, names, sizes and pixels."""
+        if len(files) > 1 and self.field_of_several is None:
             return [Problem("file", f"names {len(files)} files; one is taken")]
 
-        return [problem for file in files for problem in self._file_problems(file)]
+        texts = [text for file in files for text in self._faults(file)]
+        total = sum(file.size_bytes for file in files)
+        if len(files) > 1 and self.bytes_total_max is not None and total > self.bytes_total_max:
+            texts.append(
+                f"names {len(files)} files of {total:,} bytes together; "
+                f"at most {self.bytes_total_max:,} are taken in one request"
+            )
 
-    def _file_problems(self, file: LocalFile) -> list[Problem]:
-        extension = PurePath(file.path).suffix.lower()
-        found = []
-        if extension not in self.types:
-            allowed = ", ".join(self.types)
-            name = clean(PurePath(file.path).name)
-            found.append(Problem("file", f"{name} has no extension that is taken: {allowed}"))
+        return [Problem("file", text) for text in texts]
+
+    def _faults(self, file: LocalFile) -> Iterator[str]:
+        """Yield what is wrong with one file."""
+        name = name_of(file)
+        if _extension(file) not in self.types:
+            yield f"{name} has no extension that is taken: {', '.join(self.types)}"
 
         if file.size_bytes == 0:
-            found.append(Problem("file", "is empty"))
+            yield f"{name} is empty"
 
         if self.bytes_max is not None and file.size_bytes > self.bytes_max:
-            size = f"has {file.size_bytes:,} bytes; at most {self.bytes_max:,} are taken"
-            found.append(Problem("file", size))
+            yield f"{name} has {file.size_bytes:,} bytes; at most {self.bytes_max:,} are taken"
 
-        return found
+        if self.side_pixels is not None and file.pixels is not None:
+            least, most = self.side_pixels
+            if not all(least <= side <= most for side in file.pixels):
+                shown = "x".join(map(str, file.pixels))
+                yield f"{name} is {shown} pixels; each side must be {least} to {most}"
 
     def parts(self, files: Files) -> tuple[FilePart, ...]:
         """Return the multipart parts of a row's files."""
-        return tuple(map(self.part, files))
+        several = self.field_of_several if len(files) > 1 else None
+        return tuple(self._part(several or self.field, file) for file in files)
 
-    def part(self, file: LocalFile) -> FilePart:
+    def _part(self, field: str, file: LocalFile) -> FilePart:
         """Return the multipart part of a file, under a name that every server can read."""
-        path = PurePath(file.path)
-        extension = path.suffix.lower()
-        name = _FILENAME.sub("_", path.stem)[:WORD_CHARS_MAX] or "image"
-        return FilePart(self.field, file.path, f"{name}{extension}", self.types[extension])
+        extension = _extension(file)
+        name = _FILENAME.sub("_", PurePath(file.path).stem)[:WORD_CHARS_MAX] or "image"
+        content_type = self.types[extension]
+        return FilePart(field, file.path, f"{name}{extension}", content_type, file.size_bytes)
+
+
+def name_of(file: LocalFile) -> str:
+    """Return a file's own name for a message."""
+    return clean(PurePath(file.path).name, WORD_CHARS_MAX)
+
+
+def _extension(file: LocalFile) -> str:
+    return PurePath(file.path).suffix.lower()

@@ -1,8 +1,10 @@
 """What every dialect must prove, as data and strategies: `test_conformance.py` runs it over all.
 
 A dialect brings `payloads/<name>/profile.json` (what the suite must know to speak to it),
-`requests.json` (rows and the requests that they become) and recorded answers: a status, headers, a
-body, and what they must read as. Where it differs from the common table it says so in the profile.
+`requests.json` (rows and the requests that they become), `calls.json` (calls that the API makes, if
+it makes any) and recorded answers: a status, headers, a body, and what they must read as. Where it
+differs from the common table it says so in the profile. A profile lists every set of parameters
+under which the dialect keeps all promises: deAPI's two versions are two of them.
 """
 
 from __future__ import annotations
@@ -16,14 +18,15 @@ from typing import Any
 
 import orjson
 
-from batcher.core.exchange import Request, Response
+from batcher.core.exchange import FilePart, Request, Response
 from batcher.core.model import LocalFile
-from batcher.core.verdict import StatusVerdict, SubmitVerdict
+from batcher.core.secret import Secret
 from batcher.providers import PROVIDERS, Provider, provider_named
+from batcher.providers.base import Account, Callback, Files
 
 PAYLOADS = Path(__file__).parent / "payloads"
 NOW = 1_790_000_000.0  # when recorded answers arrived, unless they say otherwise
-NOT_ANSWERS = ("profile.json", "requests.json")
+KINDS = {"profile.json": "profile", "requests.json": "requests", "calls.json": "calls"}
 
 # What an answer to a submit means when its body names no job, by status code; `core.verdict` in
 # numbers. Everything that is not listed is a doubt.
@@ -55,7 +58,7 @@ class Profile:
     name: str
     params: dict[str, object]
     row: dict[str, object]
-    file: LocalFile | None
+    files: Files
     accepted_status: int
     job_id_at: list[str]
     done_words: list[str]
@@ -110,29 +113,43 @@ def load(api: str, name: str) -> Any:
     return json.loads((PAYLOADS / api / name).read_text(encoding="utf-8"))
 
 
-def profile_of(api: str) -> Profile:
-    """Return a dialect's profile."""
+def profiles_of(api: str) -> Iterator[Profile]:
+    """Yield a dialect's profile, once for each set of parameters that it lists."""
     values = {key: value for key, value in load(api, "profile.json").items() if key != "about"}
-    return Profile(name=api, **{**values, "file": local_file(values["file"])})
+    files = local_files(values.pop("file"))
+    for params in values.pop("params"):
+        yield Profile(name=api, params=params, files=files, **values)
 
 
-def local_file(value: Mapping[str, Any] | None) -> LocalFile | None:
-    """Return the local file that a recorded row goes with."""
-    return None if value is None else LocalFile(**value)
+def local_files(value: Any) -> Files:
+    """Return the local files that a recorded row goes with: none, one object, or a list of them."""
+    several = value if isinstance(value, list) else [value]
+    return tuple(
+        LocalFile(**{**each, "pixels": tuple(each["pixels"]) if "pixels" in each else None})
+        for each in several
+        if each is not None
+    )
 
 
-PROFILES = [profile_of(api) for api in PROVIDERS]
+def params_of(api: str, record: Mapping[str, Any]) -> dict[str, object]:
+    """Return the parameters that a record is read or sent with: its own, or the profile's first."""
+    params: dict[str, object] = record.get("params", load(api, "profile.json")["params"][0])
+    return params
+
+
+PROFILES = [profile for api in PROVIDERS for profile in profiles_of(api)]
+
+
+def profile_id(profile: Profile) -> str:
+    """Return what a test of a profile is called."""
+    return f"{profile.name}-{profile.params.get('api', 'default')}"
 
 
 def recorded(kind: str) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Yield (api, file, case, record) of every recorded `answers` or `requests`."""
+    """Yield (api, file, case, record) of every recorded `answers`, `requests` or `calls`."""
     for api in PROVIDERS:
         for path in sorted((PAYLOADS / api).glob("*.json")):
-            if (
-                (path.name == "requests.json")
-                if kind == "requests"
-                else path.name not in NOT_ANSWERS
-            ):
+            if KINDS.get(path.name, "answers") == kind:
                 for case, record in load(api, path.name).items():
                     yield api, path.stem, case, record
 
@@ -148,35 +165,77 @@ def response_of(record: Mapping[str, Any]) -> Response:
     )
 
 
-def read(provider: Provider, lane: str, response: Response) -> SubmitVerdict | StatusVerdict:
-    """Let a dialect read an answer of one lane."""
-    return provider.read_submit(response) if lane == "submit" else provider.read_status(response)
+def read(provider: Provider, lane: str, response: Response) -> object:
+    """Let a dialect read an answer: of a lane, to a question, or for what its headers tell."""
+    match lane:
+        case "submit":
+            return provider.read_submit(response)
+        case "status":
+            return provider.read_status(response)
+        case "windows":
+            return provider.windows(response)
+        case "balance":
+            return account_of(provider).read_balance(response)
+        case "price":
+            return account_of(provider).read_quote(response)
+        case _:
+            assert lane == "models"
+            return account_of(provider).read_models(response)
 
 
-def as_data(verdict: SubmitVerdict | StatusVerdict) -> dict[str, Any]:
-    """Return a verdict as a payload file writes it."""
-    text = json.dumps({"verdict": type(verdict).__name__, **asdict(verdict)})
-    data: dict[str, Any] = json.loads(text)
-    return data
+def account_of(provider: Provider) -> Account:
+    """Return the account of a dialect that has one."""
+    assert provider.account is not None
+    return provider.account
 
 
-def part_of(expected: object, found: object) -> bool:
-    """Tell whether *found* has everything that is *expected* of it; what is not named is free.
+def asked(provider: Provider, record: Mapping[str, Any]) -> Request:
+    """Return the request that a record says to build: a submit, unless it asks something else."""
+    row, files = record.get("row", {}), local_files(record.get("file"))
+    match record.get("ask", "submit"):
+        case "status":
+            return provider.status(record["job_id"])
+        case "balance":
+            return account_of(provider).balance()
+        case "models":
+            return account_of(provider).models(record["page"])
+        case "price":
+            return account_of(provider).quote(row, files).request
+        case _:
+            said = record.get("callback")
+            callback = said and Callback(said["url"], Secret(said["secret"], "the record"))
+            return provider.submit(row, files, callback)
 
-    A plain object is compared whole unless one of its keys is a field of a verdict's own values.
+
+def as_data(verdict: object) -> Any:
+    """Return a verdict, or the windows that an answer tells of, as a payload file writes it."""
+    if isinstance(verdict, tuple):
+        return [asdict(window) for window in verdict]
+
+    found = {"verdict": type(verdict).__name__, **asdict(verdict)}  # type: ignore[call-overload]  # a verdict is a dataclass
+    return json.loads(json.dumps(found, default=sorted))  # sets become lists
+
+
+PARTIAL = ("error", "result")  # values of a verdict of which a record names some
+
+
+def part_of(expected: Any, found: Any) -> bool:
+    """Tell whether *found* has everything that is *expected* of it.
+
+    A verdict, its error and its result may have more than a record names; all else is equal.
     """
-    if isinstance(expected, dict) and isinstance(found, dict) and expected.keys() <= VALUE_FIELDS:
-        return all(key in found and part_of(value, found[key]) for key, value in expected.items())
+    if not isinstance(expected, dict):
+        return bool(expected == found)
 
-    return expected == found
-
-
-VALUE_FIELDS = (
-    {"verdict", "job_id", "request_id", "error", "result", "reason", "retry_after_s", "throttled"}
-    | {"daily", "resubmission", "word", "progress", "unknown", "refund", "refund_raw", "rerun"}
-    | {"cost", "kind", "message", "http_status", "code", "fields", "retriable"}
-    | {"urls", "text", "files", "warnings", "ignored"}
-)
+    return all(
+        key in found
+        and (
+            part_of(value, found[key])
+            if key in PARTIAL and isinstance(found[key], dict)
+            else value == found[key]
+        )
+        for key, value in expected.items()
+    )
 
 
 def request_data(request: Request) -> dict[str, Any]:
@@ -186,6 +245,11 @@ def request_data(request: Request) -> dict[str, Any]:
         "path": request.path,
         "json": None if request.json is None else json.loads(request.json),
         "form": [list(pair) for pair in request.form],
-        "files": [asdict(part) for part in request.files],
+        "files": [_part_data(part) for part in request.files],
     }
     return {key: value for key, value in data.items() if value}
+
+
+def _part_data(part: FilePart) -> dict[str, Any]:
+    """Return a file of a request without its size, which a row's own file says already."""
+    return {key: value for key, value in asdict(part).items() if key != "size_bytes"}

@@ -86,6 +86,22 @@ KEYS = st.sampled_from(
         "guidance",
         "quality",
         "enhance_prompt",
+        "is_estimated",
+        "prompt_boost",
+        "failed_at",
+        "slug",
+        "inference_types",
+        "info",
+        "limits",
+        "features",
+        "meta",
+        "current_page",
+        "last_page",
+        "links",
+        "next",
+        "event",
+        "delivery_id",
+        "job_request_id",
     ]
 )
 VALUES = st.recursive(
@@ -114,6 +130,9 @@ HEADERS = st.dictionaries(
             "location",
             "x-ratelimit-type",
             "x-ratelimit-daily-reset",
+            "x-ratelimit-limit",
+            "x-ratelimit-remaining",
+            "ratelimit",
         ]
     ),
     st.one_of(

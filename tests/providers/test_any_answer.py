@@ -22,10 +22,10 @@ from batcher.core.verdict import (
     Pending,
     Refused,
 )
-from tests.providers.conformance import NOW, PROFILES, Profile, as_data
+from tests.providers.conformance import NOW, PROFILES, Profile, as_data, profile_id
 from tests.providers.strategies import OBJECTS, RESPONSES, STATUSES
 
-every_api = pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+every_api = pytest.mark.parametrize("profile", PROFILES, ids=profile_id)
 
 
 @every_api
@@ -33,6 +33,7 @@ every_api = pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: pro
 def test_nothing_raises_and_texts_are_safe(profile: Profile, response: Response) -> None:
     """Any bytes are read, and what a person may see of them is one short printable line."""
     provider = profile.provider()
+    provider.windows(response)
     for verdict in (provider.read_submit(response), provider.read_status(response)):
         data = as_data(verdict)
         error = data.get("error") or {}
@@ -44,6 +45,8 @@ def test_nothing_raises_and_texts_are_safe(profile: Profile, response: Response)
 
         wait_s = data.get("retry_after_s")
         assert wait_s is None or 0 <= wait_s <= 32 * 86_400
+        resume_at = data.get("resume_at")
+        assert resume_at is None or resume_at > response.received_at
         if error:
             assert error["message"]
 

@@ -18,6 +18,7 @@ from batcher.core.verdict import (
     Doubt,
     Halt,
     Later,
+    Unreadable,
 )
 from batcher.providers import provider_named
 from tests.providers.conformance import (
@@ -25,9 +26,11 @@ from tests.providers.conformance import (
     SILENT_BODIES,
     Profile,
     as_data,
-    load,
-    local_file,
+    asked,
+    local_files,
+    params_of,
     part_of,
+    profile_id,
     read,
     recorded,
     request_data,
@@ -37,7 +40,7 @@ from tests.providers.strategies import OBJECTS
 
 ANSWERS = list(recorded("answers"))
 REQUESTS = list(recorded("requests"))
-every_api = pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+every_api = pytest.mark.parametrize("profile", PROFILES, ids=profile_id)
 
 
 # --- Recorded payloads -----------------------------------------------------------------------
@@ -50,7 +53,7 @@ every_api = pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: pro
 )
 def test_recorded_answer(api: str, record: dict[str, Any]) -> None:
     """A recorded answer reads as it says beside it."""
-    provider = provider_named(api, load(api, "profile.json")["params"])
+    provider = provider_named(api, params_of(api, record))
     found = as_data(read(provider, record["lane"], response_of(record)))
     assert part_of(record["reads"], found), found
 
@@ -63,11 +66,13 @@ def test_recorded_answer(api: str, record: dict[str, Any]) -> None:
 def test_recorded_request(api: str, record: dict[str, Any]) -> None:
     """A row without problems becomes exactly this request, also when it was merged before."""
     provider = provider_named(api, record["params"])
-    row, file = record["row"], local_file(record["file"])
-    problems = [problem for problem in provider.problems(row, file) if not problem.warning]
-    assert problems == []
-    assert request_data(provider.submit(row, file)) == record["request"]
-    assert provider.submit(provider.merged(row), file) == provider.submit(row, file)
+    row, files = record.get("row", {}), local_files(record.get("file"))
+    if row:
+        problems = [each for each in provider.problems(row, files) if not each.warning]
+        assert problems == []
+
+    assert request_data(asked(provider, record)) == record["request"]
+    assert asked(provider, {**record, "row": provider.merged(row)}) == asked(provider, record)
 
 
 # --- What is sent ----------------------------------------------------------------------------
@@ -93,7 +98,7 @@ def test_unknown_columns_are_never_sent(profile: Profile) -> None:
     own = {"sku": "sku-S3CRET", "api_key": "key-S3CRET", "Authorization": "S3CRET", "job_id": "S3"}
     provider = profile.provider()
     row = {**profile.row, **own}
-    assert provider.submit(row, profile.file) == provider.submit(profile.row, profile.file)
+    assert provider.submit(row, profile.files) == provider.submit(profile.row, profile.files)
     assert not own.keys() & provider.merged(row).keys()
 
 
@@ -101,7 +106,7 @@ def test_unknown_columns_are_never_sent(profile: Profile) -> None:
 def test_request_is_below_the_base_url(profile: Profile) -> None:
     """A request names a path, and neither a key nor a place for one is in it."""
     provider = profile.provider()
-    for request in (provider.submit(profile.row, profile.file), provider.status("id-1")):
+    for request in (provider.submit(profile.row, profile.files), provider.status("id-1")):
         assert request.path.startswith("/")
         assert provider.facts.auth_header.lower() not in repr(request).lower()
 
@@ -146,11 +151,11 @@ def test_checking_a_row_never_raises(
 ) -> None:
     """Any row at all can be converted, merged and checked; one without problems can be sent."""
     provider = profile.provider()
-    file = LocalFile("/m/a.png", 9) if has_file else None
+    files = (LocalFile("/m/a.png", 9),) if has_file else ()
     values = provider.typed(row)
     assert values.keys() == row.keys()
-    if not [problem for problem in provider.problems(values, file) if not problem.warning]:
-        provider.submit(values, file)
+    if not [problem for problem in provider.problems(values, files) if not problem.warning]:
+        provider.submit(values, files)
 
 
 # --- The table that money hangs on -----------------------------------------------------------
@@ -195,6 +200,16 @@ def test_only_a_throttle_spends_no_attempt(profile: Profile) -> None:
         assert isinstance(verdict, Later)
         assert not verdict.throttled
         assert verdict.retry_after_s == 9.0
+
+
+@every_api
+def test_a_503_says_how_long(profile: Profile) -> None:
+    """A status read that is put off for a named time waits for it, without being a throttle."""
+    provider = profile.provider()
+    verdict = provider.read_status(Response(503, headers={"retry-after": "9"}))
+    assert isinstance(verdict, Later)
+    assert (verdict.throttled, verdict.retry_after_s) == (False, 9.0)
+    assert isinstance(provider.read_status(Response(503)), Unreadable)
 
 
 BAD_IDS = [None, "", " ", "\n", "a\nb", "a\x00", "\x1b[2J", "\u202eabc", ".", "..", True, 1.5]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batcher.core.exchange import Response
 from batcher.core.settings import JOB_ID_CHARS_MAX
-from batcher.providers import reading
+from batcher.providers import reading, waiting
 from batcher.providers.answers import Said
 
 NOW = 1_790_000_000.0
@@ -116,7 +116,7 @@ def test_id_length_is_bounded() -> None:
 )
 def test_retry_after(header: str, wait_s: float) -> None:
     """Seconds and all three HTTP dates are read; of several the longest counts; the past is 0."""
-    assert reading.retry_after_s(answer(429, retry_after=header)) == wait_s
+    assert waiting.retry_after_s(answer(429, retry_after=header)) == wait_s
 
 
 @pytest.mark.parametrize(
@@ -128,19 +128,80 @@ def test_retry_after(header: str, wait_s: float) -> None:
 )
 def test_absurd_retry_after_is_ignored(header: str) -> None:
     """What is not a wait, or is longer than any limit lasts, is as if it were not there."""
-    assert reading.retry_after_s(answer(429, retry_after=header)) is None
+    assert waiting.retry_after_s(answer(429, retry_after=header)) is None
 
 
 def test_no_retry_after() -> None:
     """An answer that says nothing leaves the wait to the caller."""
-    assert reading.retry_after_s(answer(429)) is None
+    assert waiting.retry_after_s(answer(429)) is None
 
 
 @given(header=st.text(max_size=60))
 def test_any_retry_after_is_sane(header: str) -> None:
     """Whatever the header is, the wait is none, or finite and not below 0."""
-    wait_s = reading.retry_after_s(answer(429, retry_after=header))
-    assert wait_s is None or 0 <= wait_s <= reading.RETRY_AFTER_S_MAX
+    wait_s = waiting.retry_after_s(answer(429, retry_after=header))
+    assert wait_s is None or 0 <= wait_s <= waiting.WAIT_S_MAX
+
+
+@pytest.mark.parametrize(
+    ("value", "after_s"),
+    [
+        ("2026-09-21T14:13:21+00:00", 1.0),
+        ("2026-09-21T14:13:21Z", 1.0),
+        ("2026-09-21T16:13:21+02:00", 1.0),
+        ("2026-09-21T14:13:21", 1.0),
+        ("2026-09-21T14:13:20.5Z", 0.5),
+        ("2026-09-22", 35_200.0),
+        (1_790_000_005, 5.0),
+        ("1790000005", 5.0),
+    ],
+)
+def test_moment(value: object, after_s: float) -> None:
+    """ISO 8601 in any zone, UTC where none is said, and epoch seconds are moments."""
+    assert waiting.moment_of(value, NOW) == NOW + after_s
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, "", "soon", [], {}, True, "2026-09-21T14:13:20Z", "2025-01-01", "9999-12-31"),
+        *("0001-01-01T00:00:00+23:59", 1_790_000_000, 1_789_999_999, 1_790_000_000_000, 1e300),
+    ],
+)
+def test_what_is_no_moment_to_come(value: object) -> None:
+    """The past, now, a time beyond any limit and what is no time are none."""
+    assert waiting.moment_of(value, NOW) is None
+
+
+@given(value=st.one_of(st.text(max_size=40), st.integers(), st.floats()))
+def test_any_moment_is_sane(value: object) -> None:
+    """Whatever the value is, a moment lies ahead and within the longest limit."""
+    for at in (waiting.moment_of(value, NOW), waiting.reset_at(value, NOW)):
+        assert at is None or 0 < at - NOW <= waiting.WAIT_S_MAX
+
+
+@pytest.mark.parametrize(
+    ("value", "amount"),
+    [
+        *((0, 0.0), (19.72, 19.72), ("0.49", 0.49), (-0.02, -0.02), (1e9, 1e9)),
+        *((1.1e9, None), (-1e300, None), (True, None), ("1e3", None), (None, None), ([], None)),
+    ],
+)
+def test_amounts(value: object, amount: float | None) -> None:
+    """Money is a number that the books can hold; a boolean or a text of another kind is none."""
+    assert reading.amount_of(value) == amount
+
+
+@pytest.mark.parametrize(
+    ("value", "flag"),
+    [
+        *((True, True), (False, False), (1, True), (0, False), ("1", True), ("0", False)),
+        *(("TRUE", True), ("false", False), (2, None), ("yes", None), (None, None), ([], None)),
+    ],
+)
+def test_flags(value: object, flag: bool | None) -> None:
+    """Yes and no are read as booleans, digits or words; anything else is neither."""
+    assert reading.flag_of(value) is flag
 
 
 # --- Texts -----------------------------------------------------------------------------------

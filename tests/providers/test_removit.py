@@ -6,18 +6,17 @@ import pytest
 
 from batcher.core.errors import UsageError
 from batcher.core.model import LocalFile
-from batcher.providers.base import Limits, Problem
+from batcher.providers.base import Files, Limits, Problem
 from batcher.providers.removit import Removit
 
 URL = "https://shop.example.com/a.jpg"
 FILE = LocalFile("/m/a.png", 12)
+FILES = (FILE,)
 
 
-def problems(
-    row: dict[str, object], file: LocalFile | None = None, **params: object
-) -> list[Problem]:
+def problems(row: dict[str, object], files: Files = (), **params: object) -> list[Problem]:
     """Return the problems of a row in a run with *params*."""
-    return Removit(params).problems(row, file)
+    return Removit(params).problems(row, files)
 
 
 def fields(found: list[Problem]) -> list[str]:
@@ -29,18 +28,18 @@ def fields(found: list[Problem]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("row", "file", "field"),
+    ("row", "files", "field"),
     [
-        ({}, None, "file"),
-        ({"file_url": None, "file": ""}, None, "file"),
-        ({"file_url": URL, "file": "a.png"}, FILE, "file_url"),
-        ({"file_url": URL, "file": "a.png"}, None, "file_url"),
-        ({"file": "gone.png"}, None, "file"),
+        ({}, (), "file"),
+        ({"file_url": None, "file": ""}, (), "file"),
+        ({"file_url": URL, "file": "a.png"}, FILES, "file_url"),
+        ({"file_url": URL, "file": "a.png"}, (), "file_url"),
+        ({"file": "gone.png"}, (), "file"),
     ],
 )
-def test_exactly_one_source(row: dict[str, object], file: LocalFile | None, field: str) -> None:
+def test_exactly_one_source(row: dict[str, object], files: Files, field: str) -> None:
     """The API takes a file or an address; neither and both are found before sending."""
-    assert fields(problems(row, file)) == [field]
+    assert fields(problems(row, files)) == [field]
 
 
 @pytest.mark.parametrize(
@@ -74,20 +73,20 @@ def test_web_addresses_are_taken(url: str) -> None:
 @pytest.mark.parametrize("name", ["a.PNG", "a.jpeg", "a.avif", "a.tif", "a.svg", "a.psd", "a.gif"])
 def test_documented_types_are_taken(name: str) -> None:
     """Every documented type is known by its extension, in any case."""
-    assert problems({"file": name}, LocalFile(f"/m/{name}", 1)) == []
+    assert problems({"file": name}, (LocalFile(f"/m/{name}", 1),)) == []
 
 
 @pytest.mark.parametrize("name", ["a.bmp", "a.txt", "a", ".png", "a.png.exe"])
 def test_other_types_are_refused(name: str) -> None:
     """A file of another type is refused with the list of those that are taken."""
-    found = problems({"file": name}, LocalFile(f"/m/{name}", 1))
+    found = problems({"file": name}, (LocalFile(f"/m/{name}", 1),))
     assert fields(found) == ["file"]
     assert ".webp" in found[0].message
 
 
 def test_empty_file_is_refused() -> None:
     """A file without a byte is no image."""
-    assert fields(problems({"file": "a.png"}, LocalFile("/m/a.png", 0))) == ["file"]
+    assert fields(problems({"file": "a.png"}, (LocalFile("/m/a.png", 0),))) == ["file"]
 
 
 # --- Parameters ------------------------------------------------------------------------------
@@ -154,7 +153,7 @@ def test_what_json_cannot_hold_is_a_problem() -> None:
 def test_near_miss_is_a_warning(column: str, meant: str) -> None:
     """A column that is nearly a parameter is told, and not sent."""
     row: dict[str, object] = {"file": "a.png", column: "webp"}
-    found = [problem for problem in problems(row, FILE) if problem.warning]
+    found = [problem for problem in problems(row, FILES) if problem.warning]
     assert [(problem.field, meant in problem.message) for problem in found] == [(column, True)]
 
 
@@ -204,3 +203,45 @@ def test_csv_cells_are_converted_where_unambiguous() -> None:
 def test_nothing_is_published_about_limits() -> None:
     """No page speaks of limits, so our own cautious rate counts."""
     assert Removit({}).limits() == Limits(None, None)
+
+
+# --- Results ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "ending"),
+    [
+        ({}, "png"),
+        ({"output_format": "jpg"}, "jpg"),
+        ({"output_format": "jpeg"}, "jpg"),
+        ({"output_format": "psd"}, "psd"),
+        ({"output_format": "tiff"}, "tiff"),
+        ({"output_format": "webp"}, "webp"),
+        ({"output_format": None}, "png"),
+    ],
+)
+def test_expected_ending(row: dict[str, object], ending: str) -> None:
+    """Every variant comes in the format that was asked for; jpg and jpeg are one format."""
+    for variant in ("final", "clipping", "shadowTop", "psd"):
+        assert Removit({}).expected(row, variant) == ending
+
+
+def test_expected_ending_of_the_run() -> None:
+    """A run's own format counts where a row has none."""
+    assert Removit({"output_format": "webp"}).expected({}, "final") == "webp"
+
+
+def test_one_file_is_taken() -> None:
+    """An upload is one image: a list of one is, a longer one is refused, an empty one is none."""
+    assert problems({"file": ["a.png"]}, FILES) == []
+    found = problems({"file": ["a.png", "b.png"]}, FILES * 2)
+    assert fields(found) == ["file"]
+    assert "one is taken" in found[0].message
+    assert "needs `file` or `file_url`" in problems({"file": []})[0].message
+
+
+def test_there_is_nothing_to_ask() -> None:
+    """No page knows a balance, a price, a list of models or a call: none of them is pretended."""
+    assert Removit({}).account is None
+    assert Removit({}).callbacks is None
+    assert Removit({}).informed([]).problems({"file_url": URL}, ()) == []

@@ -1,0 +1,160 @@
+"""What an answer's headers tell of an API's limits: every generation of them, one reading.
+
+    X-RateLimit-Limit, -Remaining, -Reset           one window, its length is not in the headers
+    X-RateLimit-Daily-Limit, -Remaining, -Reset     the day
+    X-RateLimit-Type: minute | daily                which of them a 429 is about
+    X-RateLimit-Policy, RateLimit-Policy            5;w=60, 100;w=86400   or   "burst";q=5;w=60
+    RateLimit-Limit, -Remaining, -Reset             drafts of the IETF (httpapi-ratelimit-headers),
+    RateLimit                                       limit=5, remaining=1, reset=9 or "burst";r=1;t=9
+
+Rule: strict where a misreading would do harm. A count without a length is no rate: taken for a
+minute's it could be an hour's and let us overrun, or a second's and slow a run down for nothing. So
+of such a window only that is told which holds for any length: what is left until a named moment.
+Nothing here raises; what cannot be read is as if it were not there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from batcher.core.exchange import Response
+from batcher.core.rates import DAY_S, WindowSeen
+from batcher.providers.waiting import reset_at, retry_after_s
+
+TYPES: Final = {"minute": 60.0, "daily": DAY_S}
+HEADER_CHARS_MAX: Final = 1_000  # of one header; a real policy has some dozens
+ITEMS_MAX: Final = 20  # windows in one header
+
+_COUNT = re.compile(r"\s*(\d{1,9})\s*(?:[,;]|\Z)", re.ASCII)  # of `10, 10;w=1` it is the first
+_LENGTH = re.compile(r";\s*w\s*=\s*(\d{1,9})", re.ASCII)
+_QUOTA = re.compile(r";\s*q\s*=\s*(\d{1,9})", re.ASCII)
+_NAME = re.compile(r'\s*"([^"]{0,100})"')
+_LEFT = re.compile(r"\b(?:remaining|r)\s*=\s*(\d{1,9})", re.ASCII)
+_RESET = re.compile(r"\b(?:reset|t)\s*=\s*(\d{1,12})", re.ASCII)
+_LIMIT = re.compile(r"\blimit\s*=\s*(\d{1,9})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is told of a window whose length stands elsewhere, or nowhere."""
+
+    name: str
+    count: int | None
+    left: int | None
+    opens_at: float | None
+    period_s: float | None = None  # where the API documents it
+
+
+def windows(response: Response, unnamed_s: float | None = None) -> tuple[WindowSeen, ...]:
+    """Return the windows that an answer tells of, shortest first, one for each length.
+
+    *unnamed_s* is the length that the API documents for its plain `X-RateLimit-*`; None = none.
+    A window never opens later than its own length from now: a skewed clock costs no more.
+    """
+    headers, now = response.headers, response.received_at
+    policies = list(_policies(headers))
+    found = [window for _name, window in policies]
+    told = [
+        _plain(headers, "x-ratelimit-", now, unnamed_s),
+        _plain(headers, "x-ratelimit-daily-", now, DAY_S),
+        _plain(headers, "ratelimit-", now, None),
+        *_states(headers, now),
+    ]
+    found += [window for each in told if (window := _placed(each, policies, now))]
+    found += _hit(response)
+    return _joined(found, now)
+
+
+def _policies(headers: Mapping[str, str]) -> Iterator[tuple[str, WindowSeen]]:
+    """Yield the windows that a header names together with their lengths, each with its name."""
+    for header in ("ratelimit-policy", "x-ratelimit-policy", "ratelimit-limit"):
+        for item in _items(headers, header):
+            length, name = _first(_LENGTH, item), _NAME.match(item)
+            count = _first(_QUOTA, item) if name else _counted(item)
+            if length and count:
+                yield name[1] if name else "", WindowSeen(float(length), count)
+
+
+def _states(headers: Mapping[str, str], now: float) -> Iterator[_Told]:
+    """Yield what a `RateLimit` header tells: one window in the older drafts, several in newer."""
+    items = _items(headers, "ratelimit")
+    named = [item for item in items if _NAME.match(item)]
+    for item in named or [",".join(items)]:
+        name, reset = _NAME.match(item), _RESET.search(item)
+        opens_at = reset_at(reset[1], now) if reset else None
+        left = _first(_LEFT, item)
+        yield _Told(name[1] if name else "", _first(_LIMIT, item), left, opens_at)
+
+
+def _plain(headers: Mapping[str, str], prefix: str, now: float, period_s: float | None) -> _Told:
+    """Return what three headers of one prefix tell."""
+    count, left, reset = (
+        headers.get(prefix + word, "") for word in ("limit", "remaining", "reset")
+    )
+    return _Told("", _counted(count) or None, _counted(left), reset_at(reset, now), period_s)
+
+
+def _placed(told: _Told, policies: list[tuple[str, WindowSeen]], now: float) -> WindowSeen | None:
+    """Return what was told as a window of known length, or only what holds for any length."""
+    if told.count is None and told.left is None:
+        return None
+
+    period_s = told.period_s or _length(told, policies)
+    if period_s is not None:
+        return WindowSeen(period_s, told.count, told.left, told.opens_at)
+
+    if told.left is None or told.opens_at is None:
+        return None
+
+    return WindowSeen(told.opens_at - now, None, told.left, told.opens_at)
+
+
+def _length(told: _Told, policies: list[tuple[str, WindowSeen]]) -> float | None:
+    """Return the length of the one policy that is meant: by its name, its count, or as the only."""
+    fits = [window for name, window in policies if name == told.name]
+    if len(fits) != 1:
+        fits = [window for window in fits if window.count == told.count]
+
+    return fits[0].period_s if len(fits) == 1 else None
+
+
+def _hit(response: Response) -> Iterator[WindowSeen]:
+    """Yield the window that a 429 names as the one that is used up."""
+    word = response.headers.get("x-ratelimit-type", "").strip().lower()
+    if response.status == 429 and word in TYPES:
+        wait_s = retry_after_s(response)
+        opens_at = response.received_at + wait_s if wait_s else None
+        yield WindowSeen(TYPES[word], left=0, opens_at=opens_at)
+
+
+def _joined(found: Iterable[WindowSeen], now: float) -> tuple[WindowSeen, ...]:
+    """Return one window for each length: the lowest count, the least left, the latest opening."""
+    joined: dict[float, WindowSeen] = {}
+    for one in found:
+        other = joined.get(one.period_s, one)
+        opens = [at for at in (one.opens_at, other.opens_at) if at is not None]
+        joined[one.period_s] = WindowSeen(
+            one.period_s,
+            min((n for n in (one.count, other.count) if n is not None), default=None),
+            min((n for n in (one.left, other.left) if n is not None), default=None),
+            min(max(opens), now + one.period_s) if opens else None,
+        )
+
+    return tuple(joined[period_s] for period_s in sorted(joined))
+
+
+def _items(headers: Mapping[str, str], name: str) -> list[str]:
+    return headers.get(name, "")[:HEADER_CHARS_MAX].split(",")[:ITEMS_MAX]
+
+
+def _counted(text: str) -> int | None:
+    found = _COUNT.match(text)
+    return int(found[1]) if found else None
+
+
+def _first(pattern: re.Pattern[str], text: str) -> int | None:
+    found = pattern.search(text)
+    return int(found[1]) if found else None
