@@ -173,6 +173,7 @@ class Attempt:
 class Charge:
     """One attempt that cost money, or may have: for a talk with the vendor's support."""
 
+    n: int  # of the row
     row_id: str
     line: int
     generation: int
@@ -183,8 +184,8 @@ class Charge:
     cost: int | None  # nanos; None = not known
     refund: Refund | None
     refund_raw: str | None
-    is_given_up: bool  # the row was submitted again since
-    error: RowError | None  # of the row, now
+    is_given_up: bool  # the row was, or may be, submitted again since
+    error: RowError | None  # why there is no result; of the row, if it has not been submitted since
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from batcher.core.lifecycle import OUTCOMES, State
+from batcher.core.lifecycle import OUTCOMES
 from batcher.core.model import ErrorKind, StopReason
+from batcher.core.money import nanos
 from batcher.core.stats import ErrorView
-from batcher.report.summary import Stopped, Summary
+from batcher.report.money import money_text
+from batcher.report.summary import Cost, Stopped, Summary
 from batcher.report.text import (
     command_text,
     count_text,
@@ -49,22 +51,25 @@ def closing_lines(
     """
     is_good = summary.succeeded == summary.rows
     return [
-        *state_lines(summary, directory, title),
+        *state_lines(summary, directory, title, program),
         *([] if is_good else error_lines(errors)),
         *(f"next: {command}" for command in next_commands(summary, directory, program)),
     ]
 
 
-def state_lines(summary: Summary, directory: Path, title: str) -> list[str]:
+def state_lines(
+    summary: Summary, directory: Path, title: str, program: str = "batcher"
+) -> list[str]:
     """Return how a run stands."""
     word = "for" if summary.state == "running" else "after"
     took = f" {word} {duration_text(summary.wall_s)}" if summary.wall_s else ""
     return [
         f"{plain(title)}: {summary.state}{took}",
         *_table(summary, directory),
+        *_calls(summary),
         *_money(summary),
         *_stop(summary.stopped),
-        *_look_at(summary, directory),
+        *_look_at(summary, directory, program),
     ]
 
 
@@ -119,13 +124,20 @@ def _open_jobs(summary: Summary) -> str:
     return f"{said}: their jobs go on at the API and are collected by resume"
 
 
-def _money(summary: Summary) -> Iterator[str]:
+def _calls(summary: Summary) -> Iterator[str]:
     yield (
         f"  jobs accepted {count_text(summary.jobs_accepted)}, "
         f"submits {count_text(summary.submits)}, "
         f"status reads {count_text(summary.status_reads)}, "
         f"throttled {count_text(summary.throttled)}"
     )
+
+
+def _money(summary: Summary) -> Iterator[str]:
+    """Say what the run cost, and what the API said of the money of failed jobs."""
+    if summary.cost is not None:
+        yield f"  {_cost_text(summary.cost)}"
+
     refunds = summary.refunds
     told = [
         f"{count_text(count)} {word}"
@@ -140,6 +152,14 @@ def _money(summary: Summary) -> Iterator[str]:
         yield f"  refunds: {', '.join(told)}"
 
 
+def _cost_text(cost: Cost) -> str:
+    """Return the sums in one line; parts that are nothing are left out."""
+    parts = {"refunded": cost.refunded, "unconfirmed": cost.unconfirmed, "in doubt": cost.in_doubt}
+    told = [f"{word} {money_text(nanos(part))}" for word, part in parts.items() if part]
+    charged = money_text(nanos(cost.charged), cost.currency)
+    return f"charged {', '.join([charged, *told])} (prices of {_jobs_text(cost.jobs_priced)})"
+
+
 def _stop(stopped: Stopped | None) -> Iterator[str]:
     if stopped is None:
         return
@@ -150,7 +170,7 @@ def _stop(stopped: Stopped | None) -> Iterator[str]:
         yield f"come back after {plain(stopped.resume_at)}"
 
 
-def _look_at(summary: Summary, directory: Path) -> Iterator[str]:
+def _look_at(summary: Summary, directory: Path, program: str) -> Iterator[str]:
     """Say what only a person can decide."""
     if summary.in_doubt:
         yield (
@@ -158,19 +178,22 @@ def _look_at(summary: Summary, directory: Path) -> Iterator[str]:
             "not sent again until you decide"
         )
 
+    find = command_text(program, "refunds", path_word(directory), "--unconfirmed")
     if summary.refunds.unconfirmed:
-        files = [directory / f"{state}.jsonl" for state in (State.FAILED, State.EXHAUSTED)]
-        held = [
-            file for file, n in zip(files, (summary.failed, summary.exhausted), strict=True) if n
-        ]
-        find = command_text("grep", "-h", '"refund":"unconfirmed"', *map(path_word, held))
-        yield f"{rows_text(summary.refunds.unconfirmed)} whose refund somebody must check: {find}"
+        yield f"{_jobs_text(summary.refunds.unconfirmed)} whose refund somebody must check: {find}"
+    elif summary.cost is not None and summary.cost.in_doubt and not summary.in_doubt:
+        yield f"money of lost answers whose rows went on, which somebody must check: {find}"
 
     if summary.state == "finished" and not summary.rows:
         yield "warning: the manifest has no rows"
 
     if summary.pending and summary.state == "finished":
         yield f"{rows_text(summary.pending)} pending that are no longer in the manifest"
+
+
+def _jobs_text(number: int) -> str:
+    """Return `1 job` or `1,234 jobs`."""
+    return f"{count_text(number)} {'job' if number == 1 else 'jobs'}"
 
 
 def _word(state: str) -> str:

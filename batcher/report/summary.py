@@ -21,6 +21,7 @@ import msgspec
 from batcher.adapters.atomic import write_atomically
 from batcher.core.lifecycle import State
 from batcher.core.model import Stop, iso
+from batcher.core.money import amount
 
 NAME = "summary.json"
 VERSION = 1
@@ -44,6 +45,21 @@ class Refunds(msgspec.Struct, frozen=True):
     unconfirmed: int = 0
 
 
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """What the run cost as far as prices are known, in units of the currency.
+
+    `charged` holds everything that may have been charged; the three others are parts of it.
+    """
+
+    currency: str | None = None  # None: the API names none
+    charged: float = 0.0
+    refunded: float = 0.0  # what the API says it gave back
+    net: float = 0.0  # charged less refunded
+    unconfirmed: float = 0.0  # of failed jobs: a person must look whether it came back
+    in_doubt: float = 0.0  # of submits of which nobody knows whether they made a job
+    jobs_priced: int = 0  # submits that these sums add up; of all others no price is known
+
+
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a run in numbers."""
 
@@ -62,6 +78,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     status_reads: int = 0
     throttled: int = 0
     refunds: Refunds = Refunds()
+    cost: Cost | None = None  # None: not one price is known
     wall_s: float = 0.0
     updated: str | None = None
 
@@ -82,8 +99,12 @@ def summary_of(
     stopped: Stopped | None,
     wall_s: float,
     at: float | None = None,
+    currency: str | None = None,
 ) -> Summary:
-    """Build the summary of a run from the journal's *counters*. The only place that does."""
+    """Build the summary of a run from the journal's *counters*. The only place that does.
+
+    *currency* is what `report.money.currency_of` the run says.
+    """
 
     def count(name: str) -> int:
         return counters.get(name, 0)
@@ -108,8 +129,26 @@ def summary_of(
             already_done=count("refund_already_done"),
             unconfirmed=count("refund_unconfirmed"),
         ),
+        cost=_cost(counters, currency),
         wall_s=round(wall_s, 3),
         updated=iso(at),
+    )
+
+
+def _cost(counters: Mapping[str, int], currency: str | None) -> Cost | None:
+    """Return the journal's sums of money as amounts, or None if it knows of no price."""
+    if not counters.get("jobs_priced"):
+        return None
+
+    charged, refunded = counters.get("cost", 0), counters.get("cost_refunded", 0)
+    return Cost(
+        currency=currency,
+        charged=amount(charged),
+        refunded=amount(refunded),
+        net=amount(charged - refunded),
+        unconfirmed=amount(counters.get("cost_unconfirmed", 0)),
+        in_doubt=amount(counters.get("cost_in_doubt", 0)),
+        jobs_priced=counters["jobs_priced"],
     )
 
 
@@ -133,10 +172,14 @@ def state_of(*, is_owned: bool, pending: int, last: Summary | None) -> RunState:
 
 
 def seen_from_outside(
-    counters: Mapping[str, int], last: Summary | None, *, is_owned: bool
+    counters: Mapping[str, int],
+    last: Summary | None,
+    *,
+    is_owned: bool,
+    currency: str | None = None,
 ) -> Summary:
     """Build the summary of a run that another process may be busy with, or that was killed."""
-    found = summary_of(counters, state="stopped", stopped=None, wall_s=0.0)
+    found = summary_of(counters, state="stopped", stopped=None, wall_s=0.0, currency=currency)
     state = state_of(is_owned=is_owned, pending=found.pending, last=last)
     return msgspec.structs.replace(
         found,
@@ -179,9 +222,10 @@ def read_summary(directory: Path) -> Summary | None:
 
 
 class SummaryFile:
-    """`summary.json` of a run that this process owns."""
+    """`summary.json` of a run that this process owns, and whose money is in *currency*."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, currency: str | None = None) -> None:
+        self._currency = currency
         self._before = read_summary(directory) or Summary()
         self._path = directory / NAME
 
@@ -192,7 +236,7 @@ class SummaryFile:
 
     def decided(self, counters: Mapping[str, int]) -> Summary:
         """Bring the counts up to date after a person's decision."""
-        summary = seen_from_outside(counters, self._before, is_owned=False)
+        summary = seen_from_outside(counters, self._before, is_owned=False, currency=self._currency)
         write_atomically(self._path, summary.as_json() + b"\n")
         return summary
 
@@ -212,6 +256,7 @@ class SummaryFile:
             stopped=stopped_by(stop),
             wall_s=self._before.wall_s + elapsed_s,
             at=at,
+            currency=self._currency,
         )
         write_atomically(self._path, summary.as_json() + b"\n")
         return summary

@@ -1,15 +1,16 @@
 """What every adapter of the port `Journal` must do: moves, ledger, ownership, questions.
 
 An adapter's test file derives `JournalConformance` (and `AdmissionConformance` of
-`journal_admission.py`) and gives the fixture `open_journal`: a function that opens the same journal
-again, as the next process would. Nothing here knows how a journal keeps what it is told.
+`journal_admission.py`, `MoneyConformance` of `journal_money.py`) and gives the fixture
+`open_journal`: a function that opens the same journal again, as the next process would. Nothing
+here knows how a journal keeps what it is told.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -56,11 +57,30 @@ def admitted(journal: Journal, *ids: str) -> list[int]:
     return [line.ticket.row.n for line in lines if line.ticket is not None]
 
 
-def event(move: Move, n: int, at: float = 5.0, generation: int = 2, job: str = "job-2") -> Event:
+@dataclass(frozen=True)
+class Said:
+    """What is said of an attempt's money."""
+
+    cost: int | None = None
+    refund: Refund | None = None
+    raw: str | None = None
+
+
+NOTHING = Said()
+
+
+def event(
+    move: Move,
+    n: int,
+    at: float = 5.0,
+    generation: int = 2,
+    job: str = "job-2",
+    said: Said = NOTHING,
+) -> Event:
     """Make an event of one kind."""
     match move:
         case Move.INTEND:
-            return Intend(n, at, generation)
+            return Intend(n, at, generation, said.cost)
         case Move.ACCEPT:
             return Accept(n, at, job, "req-1")
         case Move.WITHDRAW:
@@ -68,13 +88,15 @@ def event(move: Move, n: int, at: float = 5.0, generation: int = 2, job: str = "
         case Move.COLLECT:
             return Collect(n, at, ENCODED)
         case Move.RERUN:
-            return Rerun(n, at, ERROR, Refund.DONE)
+            return Rerun(n, at, ERROR, said.refund, said.raw, said.cost)
         case Move.RETRY | Move.REPOLL | Move.REFETCH | Move.RESUBMIT | Move.GIVE_UP:
             return Decide(n, at, move, note="ann")
         case Move.ADOPT:
             return Decide(n, at, move, job, "ann: seen in the dashboard")
         case _:
-            return Finish(n, at, move, b"{}", None if move is Move.SUCCEED else ERROR)
+            error = None if move is Move.SUCCEED else ERROR
+            money = {"refund": said.refund, "refund_raw": said.raw, "cost": said.cost}
+            return Finish(n, at, move, b"{}", error, **money)  # type: ignore[arg-type]  # by name
 
 
 def way_to(state: State, n: int) -> list[Event]:
@@ -127,6 +149,7 @@ def everything(journal: Journal, *ids: str) -> list[object]:
         [journal.held(state, 0, ALL) for state in OUTCOMES],
         journal.submits_since(0.0),
         journal.fact("account"),
+        journal.charges(0, ALL),
     ]
 
 
@@ -430,13 +453,20 @@ class JournalConformance:
         assert [attempt.verdict for attempt in first.attempts] == ["doubt"]
         assert [row.ticket.row.id for row in journal.held(State.EXHAUSTED, 0, ALL)] == ["b"]
 
-    def test_an_unknown_id_is_not_found(self, journal: Journal) -> None:
+    def test_an_unknown_row_is_not_found(self, journal: Journal) -> None:
         """Asking for a row that is not there is no error."""
-        assert journal.find("nobody") is None
+        assert (journal.find("nobody"), journal.at(1)) == (None, None)
+
+    @pytest.mark.parametrize("state", State)
+    def test_a_row_is_found_by_its_number(self, journal: Journal, state: State) -> None:
+        """In whatever state it is, and with the same evidence as by its id."""
+        numbers = [row_in(journal, state, row_id) for row_id in "ab"]
+        assert [journal.at(n) for n in numbers] == [found(journal, "a"), found(journal, "b")]
 
     def test_counters_begin_at_nothing_and_add_up(self, journal: Journal) -> None:
         """The journal's own sums are always there, the engine's once it counted something."""
         own = {*State, "rows", "jobs_accepted", "submits", *(f"refund_{r}" for r in Refund)}
+        own |= {"cost", "cost_refunded", "cost_unconfirmed", "cost_in_doubt", "jobs_priced"}
         assert journal.counters() == dict.fromkeys(own, 0)
         journal.apply([], counters={"status_reads": 2})
         journal.apply([], counters={"status_reads": 3, "throttled": 0})
@@ -444,8 +474,9 @@ class JournalConformance:
 
     def test_nobody_else_counts_what_the_journal_counts(self, journal: Journal) -> None:
         """A sum that two sides kept would be nobody's."""
-        with pytest.raises(ValueError, match="submits"):
-            journal.apply([], counters={"submits": 1})
+        for name in ("submits", "cost", "jobs_priced"):
+            with pytest.raises(ValueError, match=name):
+                journal.apply([], counters={name: 1})
 
     def test_facts_are_kept(self, open_journal: Opener) -> None:
         """The last word about a fact is there for the next process."""

@@ -13,6 +13,7 @@ import pytest
 from batcher.adapters.sqlite import SqliteJournal
 from batcher.core.lifecycle import State
 from batcher.core.model import Ticket
+from tests.adapters.sqlite_sums import added_up
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 10
@@ -35,10 +36,10 @@ for group in range(10_000):
     rows = [line.ticket.row.n for line in lines]
     print("pending", *rows, flush=True)
     for said, events in (
-        ("intent", [Intend(n, 1.0, 1) for n in rows]),
+        ("intent", [Intend(n, 1.0, 1, cost=n) for n in rows]),
         ("accepted", [Accept(n, 2.0, f"job-{n}") for n in rows]),
         ("ready", [Collect(n, 3.0, ENCODED) for n in rows]),
-        ("succeeded", [Finish(n, 4.0, Move.SUCCEED, b"{}") for n in rows]),
+        ("succeeded", [Finish(n, 4.0, Move.SUCCEED, b"{}", cost=2 * n) for n in rows]),
     ):
         journal.apply(events, {"succeeded": rows[-1]}, {"groups": 1})
         print(said, *rows, flush=True)
@@ -88,6 +89,8 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
             assert journal.counters() == counters
             assert journal.outputs() == outputs
 
+        assert counters.items() >= added_up(path).items()
+        assert counters["jobs_priced"] == counters["submits"]
         assert counters["rows"] >= len(said)
         assert counters["rows"] - counters["succeeded"] == len(rows)
         for n, state in said.items():

@@ -14,7 +14,7 @@ from random import Random
 
 import pytest
 
-from batcher.adapters.sqlite import DiskFull, Locked, SqliteJournal, connection, mounts
+from batcher.adapters.sqlite import DiskFull, Locked, SqliteJournal, connection, mounts, schema
 from batcher.adapters.sqlite import statements as sql
 from batcher.core.errors import StorageError, UsageError
 from batcher.core.journal import Decide, Entry, Finish, Intend
@@ -117,11 +117,11 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_a_newer_journal_is_refused_unharmed(closed: Path) -> None:
     """An older batcher does not touch what it does not understand."""
     with raw(closed) as db:
-        db.execute(f"PRAGMA user_version = {sql.VERSION + 1}")
+        db.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
 
     before = closed.read_bytes()
     for attempt in (SqliteJournal.open, SqliteJournal.read):
-        with pytest.raises(StorageError, match=f"version {sql.VERSION + 1}"):
+        with pytest.raises(StorageError, match=f"version {schema.VERSION + 1}"):
             attempt(closed)
 
     assert closed.read_bytes() == before

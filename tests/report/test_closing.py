@@ -11,7 +11,7 @@ import pytest
 from batcher.core.model import ErrorKind, StopReason
 from batcher.core.stats import ErrorView
 from batcher.report.closing import REASONS, closing_lines, next_commands
-from batcher.report.summary import Refunds, Stopped, Summary
+from batcher.report.summary import Cost, Refunds, Stopped, Summary
 
 RUN = Path("runs/photos-removit")
 GOOD = Summary(state="finished", rows=10, succeeded=10, jobs_accepted=10, submits=10)
@@ -64,13 +64,49 @@ def test_a_path_with_blanks_can_be_pasted() -> None:
 
 def test_unconfirmed_refunds_are_shown_to_a_person() -> None:
     """Money that may not have come back is pointed at, with the way to find the rows."""
-    lines = closing_lines(summary(failed=2, refunds=Refunds(unconfirmed=2)), RUN, "t")
-
-    assert any(
-        "2 rows whose refund somebody must check" in line
-        and """grep -h '"refund":"unconfirmed"' runs/photos-removit/failed.jsonl""" in line
-        for line in lines
+    run = Path("my runs/x")
+    lines = closing_lines(
+        summary(failed=2, refunds=Refunds(unconfirmed=2)), run, "t", program="./batcher"
     )
+
+    command = "./batcher refunds 'my runs/x' --unconfirmed"
+    assert f"2 jobs whose refund somebody must check: {command}" in lines
+
+
+@pytest.mark.parametrize(
+    ("cost", "line"),
+    [
+        (Cost(charged=4.5, jobs_priced=1), "  charged 4.50 (prices of 1 job)"),
+        (
+            Cost(
+                currency="USD",
+                charged=1234.00136,
+                refunded=4.0,
+                unconfirmed=0.00136,
+                in_doubt=1e-09,
+                jobs_priced=9_000,
+            ),
+            (
+                "  charged 1,234.00136 USD, refunded 4.00, unconfirmed 0.00136, "
+                "in doubt 0.000000001 (prices of 9,000 jobs)"
+            ),
+        ),
+    ],
+)
+def test_what_a_run_cost_is_told(cost: Cost, line: str) -> None:
+    """In one line, parts that are nothing left out; nothing at all where no price is known."""
+    assert line in closing_lines(summary(cost=cost), RUN, "t")
+    assert "charged" not in "".join(closing_lines(GOOD, RUN, "t"))
+
+
+def test_money_of_a_lost_answer_is_not_forgotten() -> None:
+    """Where its row went on, no row in doubt reminds anybody of it."""
+    cost = Cost(charged=2.0, in_doubt=1.0, jobs_priced=2)
+    went_on = "\n".join(closing_lines(summary(cost=cost), RUN, "t"))
+    waits = "\n".join(closing_lines(summary(cost=cost, in_doubt=1), RUN, "t"))
+
+    assert "must check: batcher refunds runs/photos-removit --unconfirmed" in went_on
+    assert "refunds" not in waits
 
 
 def test_a_stop_says_why_and_when_to_come_back() -> None:

@@ -74,6 +74,53 @@ def test_the_object_is_the_published_one() -> None:
     )
 
 
+def test_what_a_run_cost_is_told_in_its_currency() -> None:
+    """Exact sums of nanos as amounts, the parts, and what is left of the charge."""
+    money = {
+        "jobs_priced": 3,
+        "cost": 4_080_000,
+        "cost_refunded": 1_360_000,
+        "cost_unconfirmed": 1,
+        "cost_in_doubt": 2_000_000_000,
+    }
+    summary = summary_of(
+        COUNTERS | money, state="stopped", stopped=None, wall_s=1.5, currency="USD"
+    )
+
+    assert json.loads(summary.as_json())["cost"] == {
+        "currency": "USD",
+        "charged": 0.00408,
+        "refunded": 0.00136,
+        "net": 0.00272,
+        "unconfirmed": 1e-09,
+        "in_doubt": 2.0,
+        "jobs_priced": 3,
+    }
+
+
+def test_a_price_that_nobody_knows_is_no_price_of_nothing() -> None:
+    """Without one price the cost is null and not 0; jobs that cost nothing are told as such."""
+    unknown = summary_of(COUNTERS, state="stopped", stopped=None, wall_s=1.5, currency="USD")
+    free = summary_of(COUNTERS | {"jobs_priced": 1}, state="stopped", stopped=None, wall_s=1.5)
+
+    assert json.loads(unknown.as_json())["cost"] is None
+    assert free.cost is not None
+    assert (free.cost.charged, free.cost.currency) == (0.0, None)
+
+
+def test_the_currency_is_told_whoever_writes_the_file(tmp_path: Path) -> None:
+    """By a run that goes on, after a decision, and from outside."""
+    counters = {"jobs_priced": 1, "cost": 5_000_000_000}
+    file = SummaryFile(tmp_path, "USD")
+    written = file.write(counters, state="stopped", stop=None, elapsed_s=1, at=0.0)
+    decided = SummaryFile(tmp_path, "USD").decided(counters)
+    outside = seen_from_outside(counters, read_summary(tmp_path), is_owned=True, currency="USD")
+
+    for summary in (written, decided, outside):
+        assert summary.cost is not None
+        assert (summary.cost.charged, summary.cost.currency) == (5.0, "USD")
+
+
 @pytest.mark.parametrize(
     ("is_owned", "pending", "last", "state"),
     [
@@ -159,7 +206,7 @@ def test_a_damaged_summary_is_no_summary(tmp_path: Path, content: bytes) -> None
 
 def test_a_summary_of_a_newer_batcher_is_read() -> None:
     """Keys that are not known here are passed over."""
-    found = msgspec.json.decode(b'{"v":1,"rows":3,"cost":1.5}', type=Summary)
+    found = msgspec.json.decode(b'{"v":1,"rows":3,"colour":1.5}', type=Summary)
 
     assert found.rows == 3
     assert set(get_args(RunState)) == {"running", "finished", "stopped"}

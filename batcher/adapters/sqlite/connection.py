@@ -14,8 +14,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+from batcher.adapters.sqlite import schema
 from batcher.adapters.sqlite import statements as sql
-from batcher.adapters.sqlite.failures import corrupt, translating
+from batcher.adapters.sqlite.failures import corrupt, transaction, translating
 from batcher.adapters.sqlite.mounts import refuse_network
 from batcher.core.errors import StorageError
 
@@ -56,6 +57,7 @@ def open_writer(
             _create(db, path, durable=durable)
         else:
             _check(db, path)
+            _upgrade(db, path)
 
     return db
 
@@ -82,9 +84,11 @@ def open_reader(path: Path) -> sqlite3.Connection:
 def _open_reader(path: Path, mode: str) -> sqlite3.Connection:
     """Open for reading in one *mode*."""
     with _opening(path, mode) as db:
-        db.execute(sql.set_pragma("query_only", 1))
         if _identify(db, path):
             raise StorageError(f"{path}: the journal is still being created; try again")
+
+        _disguise(db)
+        db.execute(sql.set_pragma("query_only", 1))
 
     return db
 
@@ -134,17 +138,17 @@ def _ensure_file(path: Path, *, must_exist: bool) -> None:
 def _identify(db: sqlite3.Connection, path: Path) -> bool:
     """Return whether the file is still empty; raise if it is not a journal that we can read."""
     application = int(_value(db, sql.pragma("application_id")))
-    version = int(_value(db, sql.pragma("user_version")))
+    version = _version(db)
     if application == 0 and version == 0 and _value(db, sql.TABLES) == 0:
         return True
 
-    if application != sql.APPLICATION_ID:
+    if application != schema.APPLICATION_ID:
         raise StorageError(f"{path}: a database, but no journal of batcher; nothing was changed")
 
-    if version != sql.VERSION:
+    if version != schema.VERSION and version not in schema.UPGRADES:
         raise StorageError(
-            f"{path}: made by another batcher (journal version {version}, this one reads "
-            f"{sql.VERSION}); go on with that version; nothing was changed"
+            f"{path}: made by another batcher (journal version {version}, this one reads up to "
+            f"{schema.VERSION}); go on with that version; nothing was changed"
         )
 
     return False
@@ -181,9 +185,9 @@ def _create(db: sqlite3.Connection, path: Path, *, durable: bool) -> None:
     script = ";\n".join(
         [
             sql.BEGIN_WRITING,
-            sql.set_pragma("application_id", sql.APPLICATION_ID),
-            sql.set_pragma("user_version", sql.VERSION),
-            sql.SCHEMA + sql.COMMIT,
+            sql.set_pragma("application_id", schema.APPLICATION_ID),
+            sql.set_pragma("user_version", schema.VERSION),
+            schema.SCHEMA + sql.COMMIT,
         ]
     )
     db.executescript(script)
@@ -193,6 +197,29 @@ def _create(db: sqlite3.Connection, path: Path, *, durable: bool) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _upgrade(db: sqlite3.Connection, path: Path) -> None:
+    """Bring an older journal to our version, in one transaction: after a crash it is the old one.
+
+    The version is read inside: another process may have been faster.
+    """
+    if _version(db) == schema.VERSION:
+        return
+
+    with transaction(db, sql.BEGIN_WRITING, path):
+        for version in range(_version(db), schema.VERSION):
+            for statement in schema.UPGRADES[version]:
+                db.execute(statement)
+
+        db.execute(sql.set_pragma("user_version", schema.VERSION))
+
+
+def _disguise(db: sqlite3.Connection) -> None:
+    """Let an older journal answer our questions to this connection; the file stays as it is."""
+    db.execute(sql.set_pragma("temp_store", "memory"))
+    for statement in schema.DISGUISES.get(_version(db), ()):
+        db.execute(statement)
 
 
 def _check(db: sqlite3.Connection, path: Path) -> None:
@@ -208,6 +235,11 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
             raise corrupt(path, str(found).splitlines()[0])
 
     db.execute(sql.set_pragma("ignore_check_constraints", 0))
+
+
+def _version(db: sqlite3.Connection) -> int:
+    """Return the version of the file's schema."""
+    return int(_value(db, sql.pragma("user_version")))
 
 
 def _value(db: sqlite3.Connection, statement: str) -> int | str:

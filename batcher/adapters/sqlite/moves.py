@@ -1,4 +1,4 @@
-"""How events change rows, the money ledger and the counters.
+"""How events change rows; what they change in the money ledger is in `ledger.py`.
 
 Rule: decide first, then write. All rows of a batch are read once, every event is judged by
 `core.lifecycle.move`, and only when no event is illegal does the first statement run. Each
@@ -8,14 +8,15 @@ statement must change exactly one row for each event, or the whole transaction i
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import assert_never
 
 import orjson
 
 from batcher.adapters.sqlite import statements as sql
+from batcher.adapters.sqlite.ledger import Bill, Ledger, Writes
 from batcher.adapters.sqlite.reading import encoded_error
 from batcher.core.errors import IllegalMove, StorageError
 from batcher.core.journal import (
@@ -29,7 +30,7 @@ from batcher.core.journal import (
     Withdraw,
 )
 from batcher.core.lifecycle import Move, State, move
-from batcher.core.model import ErrorKind, Refund, RowError
+from batcher.core.model import ErrorKind, RowError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class _Stand:
     generation: int
     job_id: str | None
     has_result: bool
+    error: str | None  # JSON, of an exhausted row
 
 
 class Batch:
@@ -54,13 +56,9 @@ class Batch:
         self.counts: Counter[str] = Counter()
         self._db = db
         self._epoch = epoch
-        self._writes: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
-        self._stands = {
-            n: _Stand(n, State(state), generation, job_id, bool(has_result))
-            for n, state, generation, job_id, has_result in db.execute(
-                sql.STAND, (orjson.dumps(list(numbers)).decode(),)
-            )
-        }
+        self._writes: Writes = {}
+        self._ledger = Ledger(epoch, self._writes, self.counts)
+        self._stands = self._read_stands(numbers)
         self._owners = self._read_owners(events)
         self.answers = [self._judge(event) for event in events]
 
@@ -73,6 +71,18 @@ class Batch:
                     f"the journal changed {changed} rows instead of {len(parameters)}: "
                     f"{' '.join(statement.split())}"
                 )
+
+    def _read_stands(self, numbers: set[int]) -> dict[int, _Stand]:
+        """Read what the rows and their last attempts are before their events."""
+        stands = {}
+        listed = orjson.dumps(list(numbers)).decode()
+        for n, state, generation, job_id, has_result, error, *bill in self._db.execute(
+            sql.STAND, (listed,)
+        ):
+            stands[n] = _Stand(n, State(state), generation, job_id, bool(has_result), error)
+            self._ledger.know(n, Bill(generation, *bill))
+
+        return stands
 
     def _read_owners(self, events: Sequence[Event]) -> dict[str, int]:
         """Return which rows the job ids of *events* belong or belonged to."""
@@ -117,8 +127,9 @@ class Batch:
             case Collect():
                 self._move(sql.COLLECT, stand, event.result, event.at)
             case Rerun():
-                self._free(stand, spends=True, error=event.error)
-                self._refund(event.refund, stand)
+                error = encoded_error(event.error)
+                self._free(stand, spends=True, error=error, job_error=error)
+                self._settle(event, stand)
             case Finish():
                 self._finish(event, stand, target)
             case Decide():
@@ -128,11 +139,7 @@ class Batch:
 
     def _move(self, statement: str, stand: _Stand, *values: object) -> None:
         """Note an update of the row, bound to the state that it was judged in."""
-        self._writes[statement].append((*values, stand.n, stand.state.value))
-
-    def _ledger(self, statement: str, stand: _Stand, *values: object) -> None:
-        """Note an update of the row's last attempt."""
-        self._writes[statement].append((*values, stand.n, stand.generation))
+        self._writes.setdefault(statement, []).append((*values, stand.n, stand.state.value))
 
     def _intend(self, event: Intend, stand: _Stand) -> None:
         """Open an attempt."""
@@ -143,23 +150,19 @@ class Batch:
             )
 
         self._move(sql.INTEND, stand, event.generation)
-        self._writes[sql.OPEN_ATTEMPT].append((event.n, event.generation, self._epoch, event.at))
-        self.counts["submits"] += 1
+        self._ledger.open(event)
 
     def _accept(self, event: Accept, stand: _Stand) -> None:
         """Close the attempt with its job."""
         self._move(sql.ACCEPT, stand, event.job_id, event.at)
-        self._ledger(
-            sql.CLOSE_ATTEMPT,
-            stand,
-            *(event.at, event.move.value, event.job_id, None, event.request_id, None, None, None),
-        )
-        self.counts["jobs_accepted"] += 1
+        self._ledger.accept(event)
 
     def _withdraw(self, event: Withdraw, stand: _Stand) -> None:
         """Close the attempt: it made no job."""
         self._move(sql.WITHDRAW, stand, int(event.spent), encoded_error(event.error))
-        self._close(event.at, event.move, event.error, stand, resubmission=event.resubmission)
+        self._ledger.close(
+            event.n, event.at, event.move, event.error, is_advised=event.resubmission
+        )
 
     def _finish(self, event: Finish, stand: _Stand, target: State) -> None:
         """Write an outcome."""
@@ -170,29 +173,33 @@ class Batch:
             self._move(sql.FINISH, stand, target.value, error)
 
         if stand.state is State.INTENT:
-            self._close(event.at, event.move, event.error, stand)
+            self._ledger.close(event.n, event.at, event.move, event.error)
 
         if event.move is Move.GIVE_UP:
             self._note(event, "" if event.error is None else event.error.message)
 
-        self._refund(event.refund, stand)
+        self._settle(event, stand)
+
+    def _settle(self, event: Rerun | Finish, stand: _Stand) -> None:
+        """Note what the API says of the money, if there is a job that it can speak of."""
+        if stand.job_id is not None:
+            self._ledger.settle(event)
 
     def _decide(self, event: Decide, stand: _Stand) -> None:
         """Do what a person decided, and note that they did."""
         match event.move:
             case Move.RETRY | Move.RESUBMIT:
-                self._free(stand, fresh=event.move is Move.RETRY)
+                self._free(stand, fresh=event.move is Move.RETRY, job_error=stand.error)
                 if stand.state is State.INTENT:
                     error = RowError(ErrorKind.UNKNOWN_OUTCOME, event.note)
-                    self._close(event.at, event.move, error, stand)
+                    self._ledger.close(event.n, event.at, event.move, error)
             case Move.REPOLL if stand.job_id is not None:
                 self._move(sql.REPOLL, stand, event.at)
             case Move.REFETCH if stand.job_id is not None and stand.has_result:
                 self._move(sql.REFETCH, stand)
             case Move.ADOPT if event.job_id is not None:
                 self._move(sql.ACCEPT, stand, event.job_id, event.at)
-                self._ledger(sql.ADOPT_JOB, stand, event.job_id)
-                self.counts["jobs_accepted"] += 1
+                self._ledger.adopt(event.n, event.job_id)
             case Move.GIVE_UP:
                 self._move(sql.GIVE_UP, stand)
             case _:  # nothing there to be polled, fetched or adopted
@@ -202,7 +209,7 @@ class Batch:
 
     def _note(self, event: Decide | Finish, note: str, job_id: str | None = None) -> None:
         """Note what a person decided, and why."""
-        self._writes[sql.ADD_DECISION].append(
+        self._writes.setdefault(sql.ADD_DECISION, []).append(
             (event.n, self._epoch, event.at, event.move.value, job_id, note)
         )
 
@@ -212,41 +219,13 @@ class Batch:
         *,
         fresh: bool = False,
         spends: bool = False,
-        error: RowError | None = None,
+        error: str | None = None,
+        job_error: str | None = None,
     ) -> None:
-        """Let the row be submitted again; a job that it had is given up.
+        """Let the row be submitted again; a job that it had is given up, and `job_error` says why.
 
-        `fresh`: with all its attempts; `spends`: with one less.
+        `fresh`: with all its attempts; `spends`: with one less. Errors are JSON.
         """
-        self._move(sql.FREE, stand, int(not fresh), int(spends), encoded_error(error))
+        self._move(sql.FREE, stand, int(not fresh), int(spends), error)
         if stand.job_id is not None:
-            self._ledger(sql.GIVE_UP_JOB, stand)
-
-    def _close(
-        self,
-        at: float,
-        verdict: Move,
-        error: RowError | None,
-        stand: _Stand,
-        *,
-        resubmission: bool = False,
-    ) -> None:
-        """Close the open attempt without a job."""
-        told: tuple[object, ...] = (None, None, None, None)
-        if error is not None:
-            told = (error.http_status, error.request_id, error.kind.value, error.message)
-
-        marked = 1 if resubmission else None
-        self._ledger(sql.CLOSE_ATTEMPT, stand, at, verdict.value, None, *told, marked)
-
-    def _refund(self, refund: Refund | None, stand: _Stand) -> None:
-        """Note what the API says of the job's money; the last word about a job counts."""
-        if refund is None:
-            return
-
-        before = self._db.execute(sql.REFUND_OF, (stand.n, stand.generation)).fetchone()
-        if before is not None and before[0] is not None:
-            self.counts[f"refund_{before[0]}"] -= 1
-
-        self._ledger(sql.SET_REFUND, stand, refund.value)
-        self.counts[f"refund_{refund}"] += 1
+            self._ledger.give_up(stand.n, job_error)

@@ -13,7 +13,7 @@ from pathlib import Path
 from batcher.adapters.sqlite import reading
 from batcher.adapters.sqlite import statements as sql
 from batcher.adapters.sqlite.failures import transaction, translating
-from batcher.core.journal import Held
+from batcher.core.journal import Charge, Held
 from batcher.core.lifecycle import State
 
 
@@ -41,6 +41,16 @@ class JournalReader:
         """Return the row with this id, in whatever state, or None."""
         with self._reading():
             return reading.find(self._db, row_id)
+
+    def at(self, n: int) -> Held | None:
+        """Return the row with this number, in whatever state, or None."""
+        with self._reading():
+            return reading.at(self._db, n)
+
+    def charges(self, after: int, limit: int) -> list[Charge]:
+        """Return attempts without a result to show for their money, by row, from *after* on."""
+        with self._reading():
+            return reading.charges(self._db, after, limit)
 
     def fact(self, key: str) -> str | None:
         """Return a fact about the run, or None."""

@@ -11,8 +11,9 @@ from typing import Any
 
 import orjson
 
+from batcher.adapters.sqlite import ledger
 from batcher.adapters.sqlite import statements as sql
-from batcher.core.journal import Attempt, Held
+from batcher.core.journal import Attempt, Charge, Held
 from batcher.core.lifecycle import State
 from batcher.core.model import ErrorKind, Refund, Result, Row, RowError, Ticket
 
@@ -22,7 +23,7 @@ OWN_COUNTERS = (
     "rows",
     "jobs_accepted",
     "submits",
-    *(f"refund_{refund}" for refund in Refund),
+    *ledger.COUNTERS,
 )
 
 
@@ -51,6 +52,17 @@ def find(db: sqlite3.Connection, row_id: str) -> Held | None:
     """Return the row with this id; of repeated ids the one that counts."""
     values = db.execute(sql.FOUND, (row_id,)).fetchone()
     return None if values is None else _held(db, values)
+
+
+def at(db: sqlite3.Connection, n: int) -> Held | None:
+    """Return the row with this number."""
+    values = db.execute(sql.TICKET, (n,)).fetchone()
+    return None if values is None else _held(db, values)
+
+
+def charges(db: sqlite3.Connection, after: int, limit: int) -> list[Charge]:
+    """Return attempts without a result to show for their money, by row."""
+    return [_charge(values) for values in db.execute(sql.CHARGES, (after, limit))]
 
 
 def counters(db: sqlite3.Connection) -> dict[str, int]:
@@ -104,7 +116,7 @@ def _held(db: sqlite3.Connection, values: tuple[Any, ...]) -> Held:
 def _ticket(values: tuple[Any, ...]) -> Ticket:
     """Build a ticket from its columns (`statements.TICKET`)."""
     n, row_id, line, body, base, generation, spent, job_id = values[:8]
-    submitted_at, accepted_at, done_seen_at, result, error, _ = values[8:]
+    submitted_at, accepted_at, done_seen_at, result, error, cost, _ = values[8:]
     return Ticket(
         row=Row(n, row_id, line, body, base),
         generation=generation,
@@ -116,4 +128,41 @@ def _ticket(values: tuple[Any, ...]) -> Ticket:
         done_seen_at=done_seen_at,
         result=None if result is None else Result.from_json(orjson.loads(result)),
         last_error=_decoded_error(error),
+        cost=cost,
     )
+
+
+def _charge(values: tuple[Any, ...]) -> Charge:
+    """Build a charge from its columns (`statements.CHARGES`)."""
+    n, row_id, line, generation, state, job_id, request_id, submitted_at, cost = values[:9]
+    refund, refund_raw, is_given_up, job_error, row_error, *answer = values[9:]
+    if job_id is None and (is_given_up or state != State.IN_DOUBT):
+        error = _answer_error(request_id, *answer)  # the row's own is about something later
+    else:
+        error = _decoded_error(job_error if is_given_up else row_error)
+
+    return Charge(
+        n=n,
+        row_id=row_id,
+        line=line,
+        generation=generation,
+        state=State(state),
+        job_id=job_id,
+        request_id=request_id,
+        submitted_at=submitted_at,
+        cost=cost,
+        refund=None if refund is None else Refund(refund),
+        refund_raw=refund_raw,
+        is_given_up=bool(is_given_up),
+        error=error,
+    )
+
+
+def _answer_error(
+    request_id: str | None, kind: str | None, message: str | None, http_status: int | None
+) -> RowError | None:
+    """Return what the ledger keeps of an answer that said nothing of a job."""
+    if kind is None:
+        return None
+
+    return RowError(ErrorKind(kind), message or "", http_status, request_id=request_id)

@@ -1,110 +1,13 @@
-"""Every SQL statement of the journal, and the shape of its file.
+"""Every SQL statement of the journal; the shape of its file is in `schema.py`.
 
-Rule: SQL stands here and nowhere else. A statement that changes a row names the state that the row
-must be in, and whoever runs it counts the rows that it changed. Lists go in as one JSON array
-(`json_each`), so that a statement is compiled once whatever the size of a batch.
+Rule: SQL stands in these two and nowhere else. A statement that changes a row names the state that
+the row must be in, and whoever runs it counts the rows that it changed. Lists go in as one JSON
+array (`json_each`), so that a statement is compiled once whatever the size of a batch.
 """
 
 from __future__ import annotations
 
 from typing import Final
-
-APPLICATION_ID: Final = 0x62746368  # "btch": `file journal.db` shows it
-VERSION: Final = 1  # of the schema; a journal with a higher one is refused
-
-SCHEMA: Final = """
--- Which process owns the run: the one that knows the highest epoch.
-CREATE TABLE owner (
-    one         INTEGER PRIMARY KEY CHECK (one = 1),
-    epoch       INTEGER NOT NULL,
-    claimed_at  REAL
-) STRICT;
-INSERT INTO owner VALUES (1, 0, NULL);
-
--- One line of the manifest.
-CREATE TABLE row (
-    n            INTEGER PRIMARY KEY,
-    id           TEXT    NOT NULL,
-    copy         INTEGER NOT NULL CHECK (copy >= 0),  -- k: k-th repetition of an id, to be rejected
-    line         INTEGER NOT NULL,
-    digest       BLOB    NOT NULL,
-    admitted     INTEGER NOT NULL,                    -- epoch that met it first
-    state        TEXT    NOT NULL CHECK (state IN ('pending', 'intent', 'accepted', 'ready',
-                                                   'succeeded', 'failed', 'exhausted', 'in_doubt')),
-    generation   INTEGER NOT NULL DEFAULT 0,          -- of its last attempt; 0 = none
-    spent        INTEGER NOT NULL DEFAULT 0,          -- attempts that count against the limit
-    job_id       TEXT,
-    accepted_at  REAL,
-    done_seen_at REAL,
-    result       BLOB,                                -- JSON, while its files are still to be had
-    error        TEXT,                                -- JSON, the last one; before any attempt:
-                                                      -- why the line cannot be used
-    base         TEXT,
-    body         BLOB    NOT NULL,
-    CHECK (job_id IS NOT NULL OR state NOT IN ('accepted', 'ready')),
-    CHECK (job_id IS NULL OR state NOT IN ('pending', 'intent')),
-    CHECK (result IS NOT NULL OR state <> 'ready')
-) STRICT;
-CREATE UNIQUE INDEX row_by_id ON row (id) WHERE copy = 0;
-CREATE UNIQUE INDEX row_by_copy ON row (id, digest, copy) WHERE copy > 0;
-CREATE UNIQUE INDEX row_by_job ON row (job_id) WHERE job_id IS NOT NULL;
-CREATE INDEX row_open ON row (state, n) WHERE state NOT IN ('succeeded', 'failed');
-
--- Rows from earlier epochs that this epoch's manifest met again, and how often.
-CREATE TABLE met (
-    n            INTEGER PRIMARY KEY,
-    times        INTEGER NOT NULL
-) STRICT;
-
--- The money ledger: one line for each submit, written before its first byte, closed once.
-CREATE TABLE attempt (
-    n            INTEGER NOT NULL REFERENCES row (n),
-    generation   INTEGER NOT NULL CHECK (generation >= 1),
-    epoch        INTEGER NOT NULL,
-    intent_at    REAL    NOT NULL,
-    answered_at  REAL,
-    verdict      TEXT    CHECK (verdict IN ('accept', 'withdraw', 'refuse', 'doubt', 'exhaust',
-                                                     'resubmit')),
-    job_id       TEXT,
-    given_up     INTEGER,                             -- 1: the row gave this job up
-    refund       TEXT    CHECK (refund IN ('done', 'already_done', 'unconfirmed')),
-    http_status  INTEGER,
-    request_id   TEXT,
-    kind         TEXT,
-    message      TEXT,
-    resubmission INTEGER,                             -- 1: refused, and tried again by advice
-    PRIMARY KEY (n, generation)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX attempt_given_up ON attempt (job_id) WHERE given_up = 1;
-CREATE TRIGGER attempt_is_kept BEFORE DELETE ON attempt
-    BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
-CREATE TRIGGER attempt_closes_once BEFORE UPDATE OF verdict ON attempt WHEN OLD.verdict IS NOT NULL
-    BEGIN SELECT raise(ABORT, 'an attempt is closed once'); END;
-
--- What a person decided, and on what evidence.
-CREATE TABLE decision (
-    id           INTEGER PRIMARY KEY,
-    n            INTEGER NOT NULL REFERENCES row (n),
-    epoch        INTEGER NOT NULL,
-    at           REAL    NOT NULL,
-    move         TEXT    NOT NULL,
-    job_id       TEXT,
-    note         TEXT    NOT NULL
-) STRICT;
-
-CREATE TABLE output (
-    file         TEXT    PRIMARY KEY,
-    bytes        INTEGER CHECK (bytes >= 0)           -- NULL: to be rebuilt
-) STRICT, WITHOUT ROWID;
-CREATE TABLE counter (
-    name         TEXT    PRIMARY KEY,
-    value        INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE fact (
-    key          TEXT    PRIMARY KEY,
-    value        TEXT    NOT NULL
-) STRICT, WITHOUT ROWID;
-"""
 
 # --- Ownership -------------------------------------------------------------------------------
 
@@ -140,14 +43,16 @@ REPLACE_CONTENT: Final = """
 # --- Moves: the last two parameters of a row's update are its number and the state it leaves ---
 
 STAND: Final = """
-    SELECT r.n, r.state, r.generation, r.job_id, r.result IS NOT NULL
-      FROM json_each(?) AS j CROSS JOIN row AS r ON r.n = j.value"""
+    SELECT r.n, r.state, r.generation, r.job_id, r.result IS NOT NULL,
+           iif(r.state = 'exhausted', r.error, NULL),
+           a.verdict, a.job_id IS NOT NULL, a.cost, a.refund
+      FROM json_each(?) AS j CROSS JOIN row AS r ON r.n = j.value
+      LEFT JOIN attempt AS a ON a.n = r.n AND a.generation = r.generation"""
 JOB_OWNERS: Final = """
     SELECT r.job_id, r.n FROM json_each(?1) AS j CROSS JOIN row AS r ON r.job_id = j.value
     UNION ALL
     SELECT a.job_id, a.n FROM json_each(?1) AS j
      CROSS JOIN attempt AS a ON a.job_id = j.value AND a.given_up = 1"""
-REFUND_OF: Final = "SELECT refund FROM attempt WHERE n = ? AND generation = ?"
 
 INTEND: Final = "UPDATE row SET state = 'intent', generation = ? WHERE n = ? AND state = ?"
 ACCEPT: Final = """
@@ -175,16 +80,19 @@ REFETCH: Final = "UPDATE row SET state = 'ready', error = NULL WHERE n = ? AND s
 GIVE_UP: Final = "UPDATE row SET state = 'failed' WHERE n = ? AND state = ?"
 
 OPEN_ATTEMPT: Final = """
-    INSERT INTO attempt (n, generation, epoch, intent_at) VALUES (?, ?, ?, ?)"""
+    INSERT INTO attempt (n, generation, epoch, intent_at, cost) VALUES (?, ?, ?, ?, ?)"""
 CLOSE_ATTEMPT: Final = """
     UPDATE attempt SET answered_at = ?, verdict = ?, job_id = ?, http_status = ?, request_id = ?,
                        kind = ?, message = ?, resubmission = ?
      WHERE n = ? AND generation = ? AND verdict IS NULL"""
 GIVE_UP_JOB: Final = """
-    UPDATE attempt SET given_up = 1 WHERE n = ? AND generation = ? AND job_id IS NOT NULL"""
+    UPDATE attempt SET given_up = 1, job_error = ?
+     WHERE n = ? AND generation = ? AND job_id IS NOT NULL"""
 ADOPT_JOB: Final = """
     UPDATE attempt SET job_id = ? WHERE n = ? AND generation = ? AND job_id IS NULL"""
-SET_REFUND: Final = "UPDATE attempt SET refund = ? WHERE n = ? AND generation = ?"
+SET_REFUND: Final = """
+    UPDATE attempt SET refund = ?, refund_raw = ? WHERE n = ? AND generation = ?"""
+SET_COST: Final = "UPDATE attempt SET cost = ? WHERE n = ? AND generation = ?"
 ADD_DECISION: Final = """
     INSERT INTO decision (n, epoch, at, move, job_id, note) VALUES (?, ?, ?, ?, ?, ?)"""
 
@@ -204,7 +112,7 @@ NOTE: Final = """
 _OPEN = "state NOT IN ('succeeded', 'failed')"
 _TICKET = """
     SELECT r.n, r.id, r.line, r.body, r.base, r.generation, r.spent, r.job_id, a.intent_at,
-           r.accepted_at, r.done_seen_at, r.result, r.error, r.state
+           r.accepted_at, r.done_seen_at, r.result, r.error, a.cost, r.state
 """
 _LAST_ATTEMPT = "LEFT JOIN attempt AS a ON a.n = r.n AND a.generation = r.generation"
 
@@ -234,6 +142,23 @@ UNUSABLE: Final = f"{_UNMET} AND NOT {_IS_USABLE} ORDER BY r.n LIMIT ?2"
 ATTEMPTS: Final = """
     SELECT generation, intent_at, answered_at, verdict, http_status, request_id, message
       FROM attempt WHERE n = ? ORDER BY generation"""
+# An attempt cost money without a result to show for it if its job was given up or is the job of a
+# row that did not succeed, and may have if nobody knows whether it made a job.
+_IS_CHARGE = """(
+    a.job_id IS NULL AND a.verdict IN ('doubt', 'resubmit')
+    OR a.given_up = 1
+    OR a.job_id IS NOT NULL AND a.generation = r.generation AND r.state IN ('failed', 'exhausted'))
+"""
+CHARGES: Final = f"""
+    SELECT r.n, r.id, r.line, a.generation, r.state, a.job_id, a.request_id, a.intent_at, a.cost,
+           a.refund, a.refund_raw,
+           ifnull(a.given_up, 0) OR a.generation < r.generation OR r.state = 'pending',
+           a.job_error, r.error, a.kind, a.message, a.http_status
+      FROM (SELECT DISTINCT a.n FROM attempt AS a CROSS JOIN row AS r ON r.n = a.n
+             WHERE a.n > ? AND {_IS_CHARGE} ORDER BY a.n LIMIT ?) AS next
+      CROSS JOIN attempt AS a ON a.n = next.n
+      CROSS JOIN row AS r ON r.n = a.n
+     WHERE {_IS_CHARGE} ORDER BY next.n, a.generation"""  # noqa: S608 - this file's words only
 COUNTERS: Final = "SELECT name, value FROM counter"
 OUTPUTS: Final = "SELECT file, bytes FROM output"
 SUBMITS_SINCE: Final = "SELECT intent_at FROM attempt WHERE intent_at >= ? ORDER BY intent_at"
