@@ -4,14 +4,18 @@ Rule: the address is not trusted. No key, cookie or proxy goes there, and no con
 the own network. What arrives is bounded, timed, checked to be a file and no error page, and named
 by us (`core.names`).
 
-It does not retry: `Expired` asks the caller to read the job again for a fresh address, and
-`DownloadFailed` says whether trying again may work. A failing disk is a `StorageError`.
+A large file whose connection breaks is gone on with where the host proves that it is the same one.
+Else nothing is tried again here: `Expired` asks the caller to read the job once more for a fresh
+address, and `DownloadFailed` says whether trying again may work. A `StorageError` is the disk's.
 """
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,12 +23,14 @@ from typing import Self
 import aiohttp
 import anyio
 import anyio.to_thread
+from yarl import URL
 
 from batcher import __version__
+from batcher.adapters.download_answer import Rest, refusal
 from batcher.adapters.download_checks import (
     DownloadFailed,
     Expired,
-    check_answer,
+    check_whole,
     checked_kind,
     checked_url,
     failure_of,
@@ -32,16 +38,22 @@ from batcher.adapters.download_checks import (
     wanted_ending,
 )
 from batcher.adapters.download_file import PartFile
+from batcher.adapters.download_folder import Folders, Place
 from batcher.core.errors import StorageError
 
-__all__ = ["DownloadFailed", "Downloader", "Expired", "Fetched"]
+__all__ = ["DownloadFailed", "Downloader", "Expired", "Fetched", "Place"]
 
 REDIRECTS = (301, 302, 303, 307, 308)
 REDIRECTS_MAX = 5
 CONNECT_S_MAX = 10.0
 CHUNK_BYTES = 65_536
+RESUMES_MAX = 8  # in one try
+RESUME_BYTES_MIN = 1_048_576  # that a connection must have brought; fewer are fetched anew
 WRITE_BYTES = 262_144  # written at a time: a trip to a worker thread each
 PROGRESS_BYTES = 4_096  # fewer in `stall_s` is standing still: a byte now and then is no progress
+CUT = "the file was cut short"
+
+Ask = Callable[[Mapping[str, str]], Awaitable[aiohttp.ClientResponse]]  # headers -> an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,7 @@ class Downloader:
         self._allow_private = allow_private
         self._bytes_max = bytes_max
         self._stall_s = stall_s
+        self._folders = Folders()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -89,25 +102,29 @@ class Downloader:
         if self._session is not None:
             await self._session.close()
 
-    async def fetch(self, url: str, folder: Path, stem: str, expected: str | None) -> Fetched:
-        """Fetch *url* into *folder*, as *stem* with the ending that its content asks for.
+    async def fetch(self, url: str, place: Place, expected: str | None) -> Fetched:
+        """Fetch *url* to *place*, with the ending that its content asks for.
 
         *expected* is an ending such as `png` or `json`; without it the URL's own is taken. Another
-        kind of picture than expected is taken as what it is; a page or a text instead of a picture
-        is a failure.
+        kind of file than expected is taken as what it is; a page or a text instead of a picture is
+        a failure, and so is a file whose end is missing.
 
         Raises `Expired`, `DownloadFailed`, or `StorageError`.
         """
-        if self._session is None or "/" in stem or "\0" in stem or stem.startswith("."):
-            raise ValueError("a downloader is entered first, and a stem comes from safe_stem")
+        if self._session is None or not place.is_safe:
+            raise ValueError("a downloader is entered first, and names come from safe_stem")
 
         try:
-            with anyio.fail_after(self._stall_s) as watch:
-                answer = await self._answer(self._session, url)
-                try:
-                    return await self._save(answer, folder, stem, expected, watch)
-                finally:
-                    answer.close()
+            with anyio.fail_after(self._stall_s) as watch, ExitStack() as answers:
+                start = checked_url(url)
+                ask = partial(_answer_to, self._session, start, answers)
+                answer = await ask({})
+                part = await anyio.to_thread.run_sync(PartFile, self._folders, place)
+                with closing(part):
+                    await self._receive_all(ask, answer, part, watch)
+                    watch.deadline = inf  # what is left to do is up to our own disk
+                    wanted = wanted_ending(expected, start.path)
+                    return await anyio.to_thread.run_sync(_finished, part, wanted)
         except (DownloadFailed, StorageError):
             raise
         except Exception as error:
@@ -116,62 +133,86 @@ class Downloader:
         # Not chained: aiohttp's errors contain the URL.
         raise failure
 
-    async def _answer(self, session: aiohttp.ClientSession, text: str) -> aiohttp.ClientResponse:
-        """Follow redirects, by hand so that each step is checked, to an answer with a file."""
-        url = checked_url(text)
-        for _ in range(REDIRECTS_MAX + 1):
-            answer = await session.get(url, allow_redirects=False)
-            location = answer.headers.get("Location")
-            if answer.status in REDIRECTS and location is not None:
-                answer.close()
-                url = checked_url(location, url)
-                continue
-
+    async def _receive_all(
+        self, ask: Ask, answer: aiohttp.ClientResponse, part: PartFile, watch: anyio.CancelScope
+    ) -> None:
+        """Receive a file, by several connections if the host can go on where one broke."""
+        rest = Rest.of(answer)
+        for resumes_left in range(RESUMES_MAX, -1, -1):
+            had = part.size_bytes
             try:
-                check_answer(answer.status, url.host)
-            except DownloadFailed:
-                answer.close()
-                raise
+                await self._receive(answer, part, watch)
+                break
+            except aiohttp.ClientError:
+                brought = part.size_bytes - had
+                if rest is None or not resumes_left or brought < RESUME_BYTES_MIN:
+                    raise
 
-            return answer
+            answer.close()  # its connection counts until then
+            answer = await ask(rest.headers(part.size_bytes))
+            if not rest.is_in(answer, part.size_bytes):
+                raise DownloadFailed(CUT, retriable=True)  # from the beginning, the next time
 
-        raise DownloadFailed(f"more than {REDIRECTS_MAX} redirects", retriable=False)
-
-    async def _save(
-        self,
-        answer: aiohttp.ClientResponse,
-        folder: Path,
-        stem: str,
-        expected: str | None,
-        watch: anyio.CancelScope,
-    ) -> Fetched:
-        with closing(await anyio.to_thread.run_sync(PartFile, folder, stem)) as part:
-            await self._receive(answer, part, watch)
-            kind = checked_kind(part.head, wanted_ending(expected, answer.url.path))
-            path = await anyio.to_thread.run_sync(part.finish, kind[0])
-            return Fetched(path, part.size_bytes, part.sha256, kind[1])
+        if rest is not None and part.size_bytes != rest.size_bytes:
+            raise DownloadFailed(CUT, retriable=True)
 
     async def _receive(
         self, answer: aiohttp.ClientResponse, part: PartFile, watch: anyio.CancelScope
     ) -> None:
         """Write what arrives, within the cap; aiohttp raises if it is not as long as announced."""
-        size = progress = 0
+        size = progress = part.size_bytes
         waiting = bytearray()
-        self._check_size(answer.content_length or 0)
-        async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
-            size += len(chunk)
-            waiting += chunk
-            self._check_size(size)
-            if len(waiting) >= WRITE_BYTES:
-                await anyio.to_thread.run_sync(part.write, bytes(waiting))
-                waiting.clear()
+        self._check_size(size + (answer.content_length or 0))
+        try:
+            async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
+                size += len(chunk)
+                waiting += chunk
+                self._check_size(size)
+                if len(waiting) >= WRITE_BYTES:
+                    await anyio.to_thread.run_sync(part.write, bytes(waiting))
+                    waiting.clear()
 
-            if size - progress >= PROGRESS_BYTES:
-                progress = size
-                watch.deadline = anyio.current_time() + self._stall_s
+                if size - progress >= PROGRESS_BYTES:
+                    progress = size
+                    watch.deadline = anyio.current_time() + self._stall_s
+        except aiohttp.ClientError:
+            await anyio.to_thread.run_sync(part.write, bytes(waiting))
+            raise
 
         await anyio.to_thread.run_sync(part.write, bytes(waiting))
 
     def _check_size(self, size: int) -> None:
         if size > self._bytes_max:
             raise DownloadFailed(f"larger than {self._bytes_max} bytes", retriable=False)
+
+
+async def _answer_to(
+    session: aiohttp.ClientSession, url: URL, answers: ExitStack, headers: Mapping[str, str]
+) -> aiohttp.ClientResponse:
+    """Follow redirects, by hand so that each step is checked, to an answer with a file.
+
+    With *headers* that ask for the rest of a file it may be a part of one. *answers* closes it.
+    """
+    for _ in range(REDIRECTS_MAX + 1):
+        answer = await session.get(url, headers=headers, allow_redirects=False)
+        answers.callback(answer.close)
+        location = answer.headers.get("Location")
+        if answer.status not in REDIRECTS or location is None:
+            break
+
+        answer.close()
+        url = checked_url(location, url)
+    else:
+        raise DownloadFailed(f"more than {REDIRECTS_MAX} redirects", retriable=False)
+
+    if answer.status == 200 or (headers and answer.status == 206):
+        return answer
+
+    raise await refusal(answer)
+
+
+def _finished(part: PartFile, wanted: str) -> Fetched:
+    """Check what came and give it its name. Blocks."""
+    kind = checked_kind(part.head, wanted)
+    ending, content_type = check_whole(kind, wanted, part.read, part.size_bytes)
+    return Fetched(part.finish(ending), part.size_bytes, part.sha256, content_type)

@@ -1,4 +1,4 @@
-"""What a download may be: which address, which answer, which content, and what a failure means.
+"""What a download may be: which address, which content, and what a failure means.
 
 Rule: everything here only decides. An address is judged where a socket is made for it, which is
 after names are resolved and for each redirect anew: what is judged is what is connected to.
@@ -15,25 +15,30 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from batcher.core.names import Kind, kind_of
+from batcher.core.errors import OUR_LIMITS
+from batcher.core.names import Kind, ending_of, kind_of
+from batcher.core.pictures import Read
+from batcher.core.wholeness import is_cut, is_json
 
 PICTURES = frozenset(
     ("png", "jpg", "jpeg", "webp", "gif", "tif", "tiff", "psd", "bmp", "avif", "heic", "svg")
 )
 TEXTS = frozenset(("txt", "json", "md", "csv", "html", "xml"))
+PAGES = frozenset(("html", "xml"))  # what an error page is, unless it was asked for
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
-_OLD = (403, 404, 410)  # a signed address that is too old, or a result that was cleaned up
-_LATER = (408, 425, 429)
+_PAGE_BEGINS = (b"<!doctype html", b"<html", b"<?xml", b"<error>")
+_BLANK = b"\xef\xbb\xbf \t\n\f\r"
 
 
 class DownloadFailed(Exception):
     """A file could not be had. `reason` is short and has no URL: result URLs are often signed."""
 
-    def __init__(self, reason: str, retriable: bool) -> None:
+    def __init__(self, reason: str, retriable: bool, local: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retriable = retriable  # whether the same address may work later
+        self.local = local  # the trouble is this machine's, and says nothing of the address
 
 
 class Expired(DownloadFailed):
@@ -105,45 +110,59 @@ def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     return address.ipv4_mapped or address.sixtofour or teredo
 
 
-# --- Answers and contents ------------------------------------------------------------------------
-
-
-def check_answer(status: int, host: str | None) -> None:
-    """Raise what an answer means that is not a file."""
-    if status in _OLD:
-        raise Expired(f"{host} answered {status}")
-
-    if status != 200:
-        later = status in _LATER or status >= 500
-        raise DownloadFailed(f"{host} answered {status}", retriable=later)
+# --- Contents ------------------------------------------------------------------------------------
 
 
 def wanted_ending(expected: str | None, path: str) -> str:
-    """Return the ending to expect, in lower case: the caller's, or the URL's own, or ""."""
-    ending = (expected or PurePosixPath(path).suffix).lstrip(".").lower()
-    ending = "txt" if ending == "text" else ending
+    """Return the ending to expect: the caller's, or the URL's own, or ""."""
+    ending = ending_of(expected or PurePosixPath(path).suffix)
     return ending if ending.isascii() and ending.isalnum() and len(ending) <= 5 else ""
 
 
 def checked_kind(head: bytes, wanted: str) -> Kind:
     """Return what a file is, by its first bytes; raise if it is no file but a page about it."""
-    kind = kind_of(head)
     if not head:
         raise DownloadFailed("the file is empty", retriable=True)
 
-    if kind is None:
-        if wanted in PICTURES or wanted in TEXTS:
-            raise DownloadFailed(f"expected {wanted}, got something unknown", retriable=True)
+    kind = kind_of(head)
+    if kind is not None and kind[0] not in TEXTS:
+        return kind  # what it is by its own bytes, whatever was expected: it was paid for
 
-        return (wanted or "bin", "application/octet-stream")
+    if wanted in TEXTS:
+        return _text_kind(kind, head, wanted)
 
-    if kind[0] not in TEXTS or kind[0] == wanted:
-        return kind
+    if wanted in PICTURES or (kind is not None and (wanted or kind[0] in PAGES)):
+        got = "something unknown" if kind is None else kind[0]
+        raise DownloadFailed(f"expected {wanted or 'a file'}, got {got}", retriable=True)
 
-    if kind[0] in ("html", "xml") or (wanted and wanted not in TEXTS):
-        raise DownloadFailed(f"expected {wanted or 'a file'}, got {kind[0]}", retriable=True)
+    return kind or (wanted or "bin", "application/octet-stream")
 
-    return (wanted or kind[0], kind[1])
+
+def _text_kind(kind: Kind | None, head: bytes, wanted: str) -> Kind:
+    """Return what a text is that was expected. Recognised text may have tags in it, or be blank."""
+    is_page = head.lstrip(_BLANK).lower().startswith(_PAGE_BEGINS)
+    if (is_page and wanted not in PAGES) or (kind is None and b"\0" in head):
+        got = "something unknown" if kind is None else kind[0]
+        raise DownloadFailed(f"expected {wanted}, got {got}", retriable=True)
+
+    if wanted == "json":
+        return (wanted, "application/json")
+
+    return (wanted, "text/plain" if kind is None else kind[1])
+
+
+def check_whole(kind: Kind, wanted: str, read: Read, size_bytes: int) -> Kind:
+    """Return what a file is, by all of it; raise if its end is missing. Reads it: it blocks."""
+    if kind[0] == "json" and not is_json(read, size_bytes):
+        if wanted == "json":
+            raise DownloadFailed("expected json, got a part of it or something else", True)
+
+        return ("txt", "text/plain")  # it only began like JSON
+
+    if is_cut(kind[0], read, size_bytes):
+        raise DownloadFailed(f"the {kind[0]} is cut short", retriable=True)
+
+    return kind
 
 
 # --- Failures ------------------------------------------------------------------------------------
@@ -164,6 +183,9 @@ def failure_of(error: Exception) -> DownloadFailed:
     """Return what an error of the network means."""
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, _Private):
         return DownloadFailed("the address is private (see --allow-private)", retriable=False)
+
+    if isinstance(error, OSError) and error.errno in OUR_LIMITS:
+        return DownloadFailed(f"no connection: {error.strerror}", retriable=True, local=True)
 
     return next(
         DownloadFailed(text, retriable)

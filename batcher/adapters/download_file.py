@@ -18,14 +18,13 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from batcher.adapters.download_folder import Folders, Place
 from batcher.core.errors import StorageError
 
 HEAD_BYTES = 512  # kept, to see what the file is
 NUMBERS_MAX = 100  # files of one name; more is a mistake
-READ_BYTES = 262_144
 
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # as file systems say it
 
@@ -33,18 +32,17 @@ _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # as fi
 class PartFile:
     """A file that is being written. `close` removes what was not finished."""
 
-    def __init__(self, folder: Path, stem: str) -> None:
+    def __init__(self, folders: Folders, place: Place) -> None:
         self.size_bytes = 0
         self.head = b""
-        self._folder = folder
-        self._stem = stem
+        self._place = place
+        self._stem = stem = place.stem
         # Marked with the exact stem: where the file system ignores case, `A` and `a` are written at
         # the same time all the same.
         self._part = f"{stem}~{hashlib.sha256(stem.encode()).hexdigest()[:8]}.part"
         self._digest = hashlib.sha256()
         with self._disk():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._where = os.open(folder, _FOLDER)
+            self._where = folders.opened(place)
             self._file = self._new_part()
 
     @property
@@ -64,6 +62,11 @@ class PartFile:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
 
+    def read(self, offset: int, size: int) -> bytes:
+        """Return *size* bytes from *offset* on, fewer at the end."""
+        with self._disk():
+            return os.pread(self._file, size, offset)
+
     def finish(self, ending: str) -> Path:
         """Make the file durable, give it its name, and return where it is."""
         with self._disk():
@@ -71,7 +74,7 @@ class PartFile:
             name = self._named(ending)
             os.fsync(self._where)
 
-        return self._folder / name
+        return self._place.path / name
 
     def close(self) -> None:
         """Remove what was not finished."""
@@ -145,4 +148,4 @@ class PartFile:
         try:
             yield
         except OSError as error:
-            raise StorageError(f"download folder {self._folder}: {error.strerror}") from error
+            raise StorageError(f"download folder {self._place.path}: {error.strerror}") from error

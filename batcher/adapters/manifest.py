@@ -134,6 +134,9 @@ def open_manifest(
     if not is_folder:
         return Manifest(source, str(path.parent), is_folder=False)
 
+    if path.suffix.lower() in (*FORMATS, ".gz"):
+        raise UsageError(f"{source}: is a folder, but has the name of a file of rows; rename it")
+
     if (path / RUN_FILE).exists():
         raise UsageError(f"{source}: is a run directory, not a manifest; try `batcher resume`")
 

@@ -26,6 +26,7 @@ from batcher.core.errors import UsageError
 
 IMAGE_NAME = re.compile(r"[^.].*\.(avif|bmp|gif|jfif|jpe?g|png|psd|svg|tiff?|webp)", re.I | re.S)
 ARRAY_OF_OBJECTS = re.compile(rb"\[\s*(\{.*)?", re.S)  # the first line of one
+TORN = "is incomplete: it is the last and has no newline; is the manifest still being written?"
 RUN_FILE = "run.toml"  # what marks a folder as a run directory
 
 
@@ -42,14 +43,14 @@ def json_lines(opened: Opened) -> Lines:
         if is_cut(raw):
             yield bad_line(number, TOO_LONG, raw, opened.stream)
         elif text:
-            yield _json_line(number, text)
+            yield _json_line(number, text, is_torn=not raw.endswith(b"\n"))
 
 
-def _json_line(number: int, text: bytes) -> Line | BadLine:
+def _json_line(number: int, text: bytes, *, is_torn: bool) -> Line | BadLine:
     try:
         values = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        return bad_line(number, f"is not JSON: {error.msg} (character {error.colno})", text)
+        return bad_line(number, TORN if is_torn else f"is not JSON: {_where(error)}", text)
 
     if not isinstance(values, dict):
         return bad_line(number, "is JSON, but not an object", text)
@@ -57,6 +58,10 @@ def _json_line(number: int, text: bytes) -> Line | BadLine:
     # Between its tokens JSON may have carriage returns, which some readers take for the end of a
     # line; inside a string they cannot stand.
     return Line(number, values, text.replace(b"\r", b" ") if b"\r" in text else text)
+
+
+def _where(error: orjson.JSONDecodeError) -> str:
+    return f"{error.msg} (character {error.colno})"
 
 
 def text_lines(opened: Opened) -> Lines:

@@ -1,4 +1,4 @@
-"""From one line of a manifest to its `Entry`: id, digest, body, local file and what is wrong.
+"""From one line of a manifest to its `Entry`: id, digest, body, local files and what is wrong.
 
 Rule: the body is the row's own bytes wherever the manifest holds JSON, so that nothing is lost on
 the way through; the digest is taken of its canonical form, so that the order of keys and blanks
@@ -8,15 +8,13 @@ mean nothing. The first thing that is wrong becomes the problem, and the entry i
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import stat
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
 
+from batcher.adapters.manifest_files import as_list, base_of, found_files
 from batcher.adapters.manifest_lines import BadLine, Line
 from batcher.core.journal import Entry
 from batcher.core.model import ErrorKind, LocalFile, RowError
@@ -55,9 +53,14 @@ class RowReader:
         if line.body is not None and is_record(line.values):
             return self._from_record(line.number, line.values, line.body)
 
-        values = self._check.typed(line.values) if line.is_text else line.values
+        values = self._typed(line.values) if line.is_text else line.values
         own_id = values.get("id", ABSENT) if line.id is None else line.id
         return self._from_row(line.number, values, line.body, own_id, self._base)
+
+    def _typed(self, texts: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return a row of texts with each value in its type; `file` may spell out a list."""
+        values = self._check.typed(texts)
+        return {**values, "file": as_list(values["file"])} if "file" in values else values
 
     def _from_record(self, number: int, record: Mapping[str, Any], text: bytes) -> Entry:
         """Take the row out of an outcome record: it keeps its id and finds its file again."""
@@ -98,15 +101,17 @@ class RowReader:
             return _unreadable(_bad(number, TOO_DEEP, text))
 
         row_id, fault = _checked_id(number, _exact(own_id, body))
-        name = values.get("file")
-        files, problem = _local_files(number, name, base)
+        said = values.get("file")
+        found = found_files(said, base)
+        files = () if isinstance(found, str) else found
+        problem = _problem(number, "file", found) if isinstance(found, str) else None
         return Entry(
             line=number,
             id=row_id or _derived_id(digest),
             derived=row_id is None,
             body=body,
             digest=digest[:DIGEST_BYTES],
-            base=base if isinstance(name, str) and not name.startswith("/") else None,
+            base=base_of(said, base),
             problem=fault or problem or self._check.fault(values, files),
             files=files,
         )
@@ -153,47 +158,6 @@ def _checked_id(number: int, own_id: object) -> tuple[str | None, RowError | Non
 
 def _derived_id(digest: bytes) -> str:
     return f"row-{digest.hex()[:16]}"
-
-
-# --- Local files -----------------------------------------------------------------------------
-
-
-def _local_files(
-    number: int, said: object, base: str
-) -> tuple[tuple[LocalFile, ...], RowError | None]:
-    """Find and measure the files that a row uploads, or say why they cannot be uploaded."""
-    names = said if isinstance(said, list) else [] if said is None else [said]
-    files = []
-    for name in names:
-        file, problem = _local_file(number, name, base)
-        if file is None:
-            return (), problem
-
-        files.append(file)
-
-    return tuple(files), None
-
-
-def _local_file(number: int, name: object, base: str) -> tuple[LocalFile | None, RowError | None]:
-    """Find and measure one file, or say why it cannot be uploaded."""
-    if not isinstance(name, str) or not name or "\0" in name:
-        return None, _problem(number, "file", "must be a path")
-
-    path = Path(base, name)
-    try:
-        found = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None, _problem(number, "file", f"{name!r} does not exist (looked for {path})")
-    except OSError as error:
-        return None, _problem(number, "file", f"{name!r} cannot be read: {error.strerror}")
-
-    if not stat.S_ISREG(found.st_mode):
-        return None, _problem(number, "file", f"{name!r} is not a regular file")
-
-    if not os.access(path, os.R_OK):
-        return None, _problem(number, "file", f"{name!r} cannot be read: permission denied")
-
-    return LocalFile(str(path), found.st_size), None
 
 
 # --- What is wrong ---------------------------------------------------------------------------

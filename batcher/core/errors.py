@@ -18,6 +18,13 @@ Two more never leave the engine. They say what became of a request that got no a
 
 from __future__ import annotations
 
+import errno
+
+# What this machine, not the network, says when it has no more to give: descriptors, memory, ports.
+OUR_LIMITS = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
+)
+
 
 class BatcherError(Exception):
     """Something ended the run. `str()` is one line for a person: what, where, how to mend."""
@@ -66,7 +73,15 @@ class TransportError(Exception):
 
 
 class NotSent(TransportError):
-    """Nothing of the request can have reached the API."""
+    """Nothing of the request can have reached the API.
+
+    `local`: the reason is this machine's (a file, a limit of the system), so it says nothing of the
+    network or the API.
+    """
+
+    def __init__(self, reason: str, *, local: bool = False) -> None:
+        super().__init__(reason)
+        self.local = local
 
 
 class Lost(TransportError):

@@ -19,6 +19,7 @@ class FilePart:
     path: str
     filename: str
     content_type: str
+    size_bytes: int | None = None  # when it was looked at; of another size, it is not sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,9 @@ class Request:
 
     method: str
     path: str  # below the base URL, begins with "/"; the query is part of it, encoded
-    json: bytes | None = None
-    form: tuple[tuple[str, str], ...] = ()
+    # Not shown: where the API is to call, and with which secret, stands in them.
+    json: bytes | None = field(default=None, repr=False)
+    form: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     files: tuple[FilePart, ...] = ()
 
 
@@ -49,8 +51,8 @@ class Transport(Protocol):
         """Send *request* and return its answer, whatever its status.
 
         Raises `NotSent` when nothing can have reached the API (DNS, refused or timed-out connect,
-        TLS, an unreadable local file found before the first byte) and `Lost` for everything else
-        that is not a whole answer: reset, end of file, timeout, a body that is too large, cut or
-        cannot be decompressed.
+        TLS, a local file that is unreadable or has changed, found before the first byte) and `Lost`
+        for everything else that is not a whole answer: reset, end of file, timeout, a body that is
+        too large, cut or cannot be decompressed, a local file that changes while it is sent.
         """
         ...

@@ -11,6 +11,9 @@ folder. Two different (row, variant) pairs never get the same name:
 Ids that differ only in upper and lower case keep their two names, which are one file where the
 file system ignores case. Names are therefore no proof there: the downloader never overwrites a
 different file, and numbers the second one.
+
+Rows beyond the first 2,500 have their files in subfolders of 2,500 rows each, named for them. Which
+one is told by the row's number alone, so every process finds a row's files in the same place.
 """
 
 from __future__ import annotations
@@ -23,9 +26,13 @@ import unicodedata
 STEM_BYTES_MAX = 150  # of UTF-8; file systems take 255, and a number, an ending and .part follow
 HASH_CHARS = 16  # 64 bits: no two of ten million rows meet by chance
 
+ROWS_PER_FOLDER = 2_500  # with up to four files each no folder has more than 10,000
+
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")  # Windows' devices
 _PUNCTUATION = frozenset("-_.+=@,()")  # besides letters, digits and marks of any script
 _VARIANT = re.compile(r"[A-Za-z0-9_-]+")
+
+_SYNONYMS = {"jpeg": "jpg", "jfif": "jpg", "tif": "tiff", "text": "txt"}
 
 Kind = tuple[str, str]  # the ending of the file's name, and its media type
 
@@ -44,6 +51,18 @@ def safe_stem(row_id: str, variant: str) -> str:
         readable = "_" + readable
 
     return _cut(readable, STEM_BYTES_MAX - len(mark)) + mark
+
+
+def subfolder_of(n: int) -> str:
+    """Return the subfolder for the files of row number *n*, from 1; "" = the folder itself."""
+    first = (n - 1) // ROWS_PER_FOLDER * ROWS_PER_FOLDER + 1
+    return f"rows-{first:07}-{first + ROWS_PER_FOLDER - 1:07}" if first > 1 else ""
+
+
+def ending_of(word: str) -> str:
+    """Return the ending that a format's name, or an ending of any spelling, stands for."""
+    word = word.lower().lstrip(".")
+    return _SYNONYMS.get(word, word)
 
 
 def kind_of(head: bytes) -> Kind | None:
@@ -134,4 +153,5 @@ def _markup_kind(text: str) -> Kind:
     if "<html" in text or text.startswith(("<!doctype html", "<head", "<body")):
         return ("html", "text/html")
 
-    return ("svg", "image/svg+xml") if "<svg" in text else ("xml", "application/xml")
+    is_svg = "<svg" in text or "<!doctype svg" in text  # a long comment can stand before the first
+    return ("svg", "image/svg+xml") if is_svg else ("xml", "application/xml")

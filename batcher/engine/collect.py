@@ -3,17 +3,22 @@
 Rule: a download costs nothing and is repeated freely; the job is not. A URL that has expired is
 refreshed by reading the job once more. A file that cannot be had makes the row exhausted with its
 result kept, so that `retry` only downloads again.
+
+With `--variants` only those are fetched. One that a job did not make is no failure: it stands in
+`result.ignored`, with those that the API itself says it left out. A file of another format than the
+row asked for was paid for: it is kept as what it is, and told in `result.warnings`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from batcher.core.backoff import Backoff
 from batcher.core.lifecycle import Move
-from batcher.core.model import ErrorKind, RowError, Ticket
+from batcher.core.model import ErrorKind, Result, RowError, Ticket
+from batcher.core.names import ending_of
 from batcher.engine.context import Context
 from batcher.engine.lane import Lane
 
@@ -36,14 +41,32 @@ class FetchFailed(Exception):
         self.disk = disk
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One result file that is to be had."""
+
+    url: str
+    n: int  # the row's number
+    row_id: str
+    variant: str
+    expected: str | None = None  # the format that the row asked for, such as `png`; None = any
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A result file that is there for good."""
+
+    path: str  # as the record shows it
+    ending: str  # by its own bytes
+    bytes: int = 0
+    sha256: str = ""
+
+
 class Store(Protocol):
     """Where result files go."""
 
-    async def fetch(self, url: str, row_id: str, variant: str) -> str:
-        """Bring one file in durably and return its path as the record shows it.
-
-        Raises `FetchFailed`.
-        """
+    async def fetch(self, wanted: Wanted) -> Stored:
+        """Bring one file in durably. Raises `FetchFailed`."""
         ...
 
 
@@ -70,19 +93,65 @@ class Collector:
         """Fetch every file that is still missing, then give the row its outcome."""
         assert ticket.result is not None  # noqa: S101  # only tickets with a result come here
         ticket.downloads += 1
-        files = dict(ticket.result.files)
+        missing = self._missing(ticket, ticket.result)
         try:
-            for variant, url in ticket.result.urls.items():
-                if variant not in files:
-                    files[variant] = await self._store.fetch(url, ticket.row.id, variant)
+            for wanted in missing:
+                stored = await self._store.fetch(wanted)
+                ticket.result = self._with(ticket.result, wanted, stored)
         except FetchFailed as failure:
-            ticket.result = replace(ticket.result, files=files)
             await self._again(ticket, failure)
             return
 
-        self._lane.gate.succeeded()
-        result = replace(ticket.result, files=files)
+        if missing:
+            self._lane.gate.succeeded(ticket)
+        else:
+            self._lane.gate.idle(ticket)
+
+        result = self._with_ignored(ticket.result)
         await self._context.end(ticket, Move.SUCCEED, result=result, cost=result.cost)
+
+    def _missing(self, ticket: Ticket, result: Result) -> list[Wanted]:
+        """Return the files that are still to be fetched."""
+        row, chosen = ticket.row, self._context.settings.variants
+        variants = [name for name in result.urls if not chosen or name in chosen]
+        if not variants:
+            made, asked = ", ".join(sorted(result.urls)), ", ".join(chosen)
+            text = (
+                f"a job made {made}, but none of the --variants {asked}: nothing of it is fetched"
+            )
+            self._context.notices.tell("download.no_variant", text, once=f"variants of {made}")
+
+        values = row.values()
+        expected = self._context.provider.expected
+        return [
+            Wanted(result.urls[name], row.n, row.id, name, expected(values, name))
+            for name in variants
+            if name not in result.files
+        ]
+
+    def _with(self, result: Result, wanted: Wanted, stored: Stored) -> Result:
+        """Return the result with one more file in it, and a warning if it is of another format."""
+        self._context.log.info(
+            "download.stored",
+            id=wanted.row_id,
+            variant=wanted.variant,
+            file=stored.path,
+            bytes=stored.bytes,
+            sha256=stored.sha256,
+        )
+        warnings: Mapping[str, list[str]] = result.warnings
+        if wanted.expected is not None and ending_of(wanted.expected) != stored.ending:
+            text = f"asked for {wanted.expected}, got {stored.ending}; kept as it is"
+            warnings = {**warnings, wanted.variant: [*warnings.get(wanted.variant, ()), text]}
+
+        files = {**result.files, wanted.variant: stored.path}
+        return replace(result, files=files, warnings=warnings)
+
+    def _with_ignored(self, result: Result) -> Result:
+        """Return the result with the chosen variants that the job did not make as ignored."""
+        chosen = dict.fromkeys(self._context.settings.variants)
+        absent = [name for name in chosen if name not in (*result.urls, *result.ignored)]
+        return replace(result, ignored=(*result.ignored, *absent)) if absent else result
 
     async def _again(self, ticket: Ticket, failure: FetchFailed) -> None:
         context = self._context
@@ -92,7 +161,7 @@ class Collector:
             self._wait_for_disk(ticket, error)
             return
 
-        self._lane.gate.idle()
+        self._lane.gate.idle(ticket)
         if failure.expired and not ticket.refreshed:
             ticket.refreshed = True
             ticket.downloads -= 1
@@ -113,7 +182,7 @@ class Collector:
         context = self._context
         ticket.downloads -= 1
         context.tally(error)
-        text = f"the download folder cannot be written to: {error.message}"
+        text = f"result files cannot be stored for now: {error.message}"
         context.notices.tell("download.disk", text, urgent=True, once="download disk")
-        self._lane.gate.failed(context.clock.now())
+        self._lane.gate.failed(context.clock.now(), ticket)
         self._lane.add(ticket, context.clock.now() + RETRY.delay_s(3, context.rng))

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from batcher.adapters.download import Downloader, DownloadFailed, Expired
+from batcher.adapters.download import Downloader, DownloadFailed, Expired, Place
 from batcher.core.errors import StorageError
-from batcher.core.names import safe_stem
+from batcher.core.names import ending_of, safe_stem, subfolder_of
 from batcher.core.settings import Settings
-from batcher.engine.collect import FetchFailed, Store
+from batcher.engine.collect import FetchFailed, Store, Stored, Wanted
 
 
 @asynccontextmanager
@@ -26,25 +26,28 @@ async def open_store(folder: Path, settings: Settings, run: Path) -> AsyncIterat
 
 
 class LocalStore:
-    """Files in one folder, named for their rows."""
+    """Files in one folder, named for their rows; large runs have subfolders in it."""
 
     def __init__(self, downloader: Downloader, folder: Path, run: Path) -> None:
         self._downloader = downloader
         self._folder = folder
         self._run = run.resolve()
 
-    async def fetch(self, url: str, row_id: str, variant: str) -> str:
-        """Bring one file in durably and return its path, relative to the run if inside it."""
+    async def fetch(self, wanted: Wanted) -> Stored:
+        """Bring one file in durably; its path is relative to the run if inside it."""
+        stem = safe_stem(wanted.row_id, wanted.variant)
+        place = Place(self._folder, stem, subfolder_of(wanted.n))
         try:
-            fetched = await self._downloader.fetch(
-                url, self._folder, safe_stem(row_id, variant), None
-            )
+            fetched = await self._downloader.fetch(wanted.url, place, wanted.expected)
         except Expired as failure:
-            raise FetchFailed(str(failure), expired=True) from None
+            raise FetchFailed(failure.reason, expired=True) from None
         except DownloadFailed as failure:
-            raise FetchFailed(failure.reason, retriable=failure.retriable) from None
+            raise FetchFailed(
+                failure.reason, retriable=failure.retriable, disk=failure.local
+            ) from None
         except StorageError as failure:
             raise FetchFailed(str(failure), disk=True) from failure
 
         path = fetched.path.resolve()
-        return str(path.relative_to(self._run) if path.is_relative_to(self._run) else path)
+        shown = path.relative_to(self._run) if path.is_relative_to(self._run) else path
+        return Stored(str(shown), ending_of(path.suffix), fetched.bytes, fetched.sha256)

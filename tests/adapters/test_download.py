@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import os
 import stat
 import threading
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
 import pytest
 
-from batcher.adapters import download_checks
-from batcher.adapters.download import Downloader, DownloadFailed, Expired, Fetched
-from batcher.adapters.download_checks import is_public
+from batcher.adapters import download, download_checks
+from batcher.adapters.download import (
+    RESUME_BYTES_MIN,
+    Downloader,
+    DownloadFailed,
+    Expired,
+    Fetched,
+    Place,
+)
+from batcher.adapters.download_checks import failure_of, is_public
 from batcher.core.errors import StorageError
+from tests.support import pictures
 from tests.support.hostile import (
     PATIENCE_S,
     Peer,
@@ -27,7 +37,7 @@ from tests.support.hostile import (
     open_files,
 )
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
+PNG = pictures.png() + bytes(range(256)) * 4
 needs_ipv6 = pytest.mark.skipif(not has_ipv6_loopback(), reason="::1 is missing here")
 STALL_S = 0.3  # of downloads that never go on: no test depends on its length
 
@@ -50,13 +60,14 @@ async def fetch(
     bytes_max: int = 1_000_000,
     stall_s: float = PATIENCE_S,
     allow_private: bool = True,
+    subfolder: str = "",
 ) -> Fetched:
     """Fetch one file with a downloader of its own."""
     downloader = Downloader(
         connections=2, allow_private=allow_private, bytes_max=bytes_max, stall_s=stall_s
     )
     async with downloader:
-        return await downloader.fetch(url, folder, "sku-1.final", expected)
+        return await downloader.fetch(url, Place(folder, "sku-1.final", subfolder), expected)
 
 
 async def failure(url: str, folder: Path, **options: object) -> DownloadFailed:
@@ -92,7 +103,7 @@ async def test_file_is_fetched_whole(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     request = server.requests[0]
     assert request.line == "GET /x/compose.webp?sig=a%2Fb+c HTTP/1.1"
-    assert not {"x-api-key", "authorization", "cookie"} & set(request.headers)
+    assert set(request.headers) == {"host", "user-agent", "accept", "accept-encoding"}
 
 
 async def test_large_file_is_fetched(tmp_path: Path) -> None:
@@ -111,11 +122,18 @@ async def test_large_file_is_fetched(tmp_path: Path) -> None:
         (PNG, "/a.webp", "webp", "sku-1.final.png"),
         (b'{"text":"x"}', "/a", None, "sku-1.final.json"),
         (b'{"text":"x"}', "/a.json", None, "sku-1.final.json"),
+        (b'{"text":"x"}\n', "/a", "json", "sku-1.final.json"),
+        (b"[1] is a footnote", "/a", None, "sku-1.final.txt"),
         (b"read by a machine", "/a.png", "text", "sku-1.final.txt"),
+        (b'{"looks":"like JSON', "/a", "txt", "sku-1.final.txt"),
+        (b"<table><tr><td>12.50</td></tr></table>", "/a", "txt", "sku-1.final.txt"),
+        (b"\n", "/a", "txt", "sku-1.final.txt"),
+        (b"caf\xe9", "/a", "txt", "sku-1.final.txt"),
         (b"# read", "/a.md", None, "sku-1.final.md"),
         (b"<html>read</html>", "/a", "html", "sku-1.final.html"),
         (b"\0\1\2", "/model.glb", None, "sku-1.final.glb"),
         (b"\0\1\2", "/a", None, "sku-1.final.bin"),
+        *((body, "/a", "png", f"sku-1.final.{kind}") for kind, body in pictures.WHOLE.values()),
     ],
 )
 async def test_ending_follows_the_content(
@@ -123,7 +141,7 @@ async def test_ending_follows_the_content(
 ) -> None:
     """A file is called what it is; what was expected only decides for what nobody knows."""
     with hostile(serving(200, body)) as server:
-        fetched = await fetch(server.url + path, tmp_path, expected=expected)
+        fetched = await fetch(server.url + path, tmp_path, expected=expected, bytes_max=2_000_000)
 
     assert fetched.path.name == name
 
@@ -141,6 +159,12 @@ async def test_ending_follows_the_content(
         (b'{"error":"try again"}', "/a", "png"),
         (b"Bad gateway", "/a.psd", None),
         (b"\0\1\2\3 no picture", "/a.jpg", None),
+        (b"Bad gateway", "/a", "json"),
+        (b'{"text":"x', "/a", "json"),
+        (b"<!DOCTYPE html><title>Oops</title>", "/a.txt", "txt"),
+        (b"<?xml version='1.0'?><Error/>", "/a.txt", "txt"),
+        (b"", "/a.txt", "txt"),
+        (b"\0\1\2\3 no text", "/a", "txt"),
     ],
 )
 async def test_page_is_no_picture(
@@ -154,12 +178,41 @@ async def test_page_is_no_picture(
     assert not isinstance(error, Expired)
 
 
+@pytest.mark.parametrize("name", pictures.WHOLE)
+async def test_cut_picture_is_none(tmp_path: Path, name: str) -> None:
+    """A picture that ends too early is a failure, also where HTTP saw its end: nobody said more."""
+    _, body = pictures.WHOLE[name]
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(b"HTTP/1.1 200 OK\r\n\r\n", body[: len(body) * 3 // 4])
+
+    with hostile(script) as server:
+        error = await failure(server.url, tmp_path)
+
+    assert "cut short" in error.reason
+    assert error.retriable
+
+
+async def test_page_behind_a_redirect_is_no_result(tmp_path: Path) -> None:
+    """What may be fetched is told by the address that the API named, not by where it leads."""
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.answer(302, b"", "Location: /gone.html")
+        peer.request()
+        peer.answer(200, b"<html>Your link has expired</html>")
+
+    with hostile(script) as server:
+        assert (await failure(server.url + "/result", tmp_path)).retriable
+
+
 @pytest.mark.parametrize(
     ("status", "expired", "retriable"),
     [
-        *((status, True, True) for status in (403, 404, 410)),
+        *((status, True, True) for status in (401, 403, 404, 410)),
         *((status, False, True) for status in (408, 425, 429, 500, 502, 503)),
-        *((status, False, False) for status in (400, 401, 204, 206, 304, 300)),
+        *((status, False, False) for status in (400, 405, 204, 206, 304, 300)),
     ],
 )
 async def test_answer_is_told_by_its_status(
@@ -170,6 +223,45 @@ async def test_answer_is_told_by_its_status(
         error = await failure(server.url, tmp_path)
 
     assert (isinstance(error, Expired), error.retriable) == (expired, retriable)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expired"),
+    [
+        (403, "AccessDenied", True),
+        (403, "SignatureDoesNotMatch", True),
+        (400, "ExpiredToken", True),
+        (400, "AuthorizationQueryParametersError", True),
+        (412, "RequestTimeTooSkewed", True),
+        (400, "InvalidArgument", False),
+        (400, "EntityTooLarge", False),
+        (503, "SlowDown", False),
+        (400, "ExpiredToken<script>", False),
+        (400, "A" * 500, False),
+    ],
+)
+async def test_expiry_is_told_by_its_word(
+    tmp_path: Path, status: int, code: str, expired: bool
+) -> None:
+    """A storage that says 400 to an old signature is understood; a plain word is passed on."""
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>canary</Message></Error>"
+    with hostile(serving(status, body.encode())) as server:
+        error = await failure(server.url, tmp_path)
+
+    assert isinstance(error, Expired) == expired
+    assert (f"({code})" in error.reason) == (code.isalpha() and len(code) < 40)
+
+
+@pytest.mark.parametrize("more", [b"x" * 100_000, b""])
+async def test_body_of_an_error_need_not_come(tmp_path: Path, more: bytes) -> None:
+    """A status is enough: of a long body little is read, and one that is cut does no harm."""
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(b"HTTP/1.1 403 No\r\nContent-Length: 99999999\r\n\r\n", more)
+
+    with hostile(script) as server:
+        assert isinstance(await failure(server.url, tmp_path), Expired)
 
 
 def _drip(peer: Peer) -> None:
@@ -216,6 +308,128 @@ async def test_file_that_does_not_come_whole_is_none(
         error = await failure(server.url, tmp_path, stall_s=STALL_S)
 
     assert error.retriable == retriable
+
+
+# --- A connection that breaks --------------------------------------------------------------------
+
+BIG = pictures.png() + os.urandom(3 * RESUME_BYTES_MIN)
+
+
+class Broken:
+    """A host that breaks off after some bytes, and goes on where it is asked to."""
+
+    def __init__(
+        self, *ends: int, tag: str = '"v1"', answer: str = "rest", headers: str = ""
+    ) -> None:
+        self.ranges: list[tuple[str | None, str | None]] = []
+        self._ends = [*ends, len(BIG)]
+        self._tag = tag
+        self._answer = answer
+        self._headers = f"ETag: {tag}\r\n{headers}"
+
+    def __call__(self, peer: Peer) -> None:
+        headers = peer.request().headers
+        asked = headers.get("range")
+        self.ranges.append((asked, headers.get("if-range")))
+        begin = int(asked.split("=")[1].rstrip("-")) if asked else 0
+        end = self._ends.pop(0)
+        if not asked or self._answer == "whole":
+            begin = 0
+            peer.send(b"HTTP/1.1 200 OK\r\n")
+        else:
+            shift = 1 if self._answer == "shifted" else 0
+            span = f"bytes {begin + shift}-{len(BIG) - 1}/{len(BIG) + (self._answer == 'longer')}"
+            peer.send(b"HTTP/1.1 206 Part\r\nContent-Range: ", span.encode(), b"\r\n")
+
+        if self._answer == "endless" and asked:
+            peer.send(f"{self._headers}\r\n".encode(), BIG[begin:], bytes(1_000_000))
+            return
+
+        peer.send(f"Content-Length: {len(BIG) - begin}\r\n{self._headers}\r\n".encode())
+        peer.send(BIG[begin:end])
+
+
+async def test_large_file_is_gone_on_with(tmp_path: Path) -> None:
+    """What has come is kept: the rest is asked for, of the same version only."""
+    host = Broken(RESUME_BYTES_MIN * 3 // 2, RESUME_BYTES_MIN * 5 // 2 + 300_000)
+    with hostile(host) as server:
+        fetched = await fetch(server.url, tmp_path, bytes_max=len(BIG))
+
+    assert fetched.path.read_bytes() == BIG
+    assert fetched.sha256 == hashlib.sha256(BIG).hexdigest()
+    assert [tag for _, tag in host.ranges] == [None, '"v1"', '"v1"']
+    first, second = (int(str(span)[len("bytes=") : -1]) for span, _ in host.ranges[1:])
+    assert RESUME_BYTES_MIN <= first <= RESUME_BYTES_MIN * 3 // 2 < second
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        pytest.param(Broken(2 * RESUME_BYTES_MIN, tag='W/"v1"'), id="weak tag"),
+        pytest.param(Broken(2 * RESUME_BYTES_MIN, tag="none"), id="no tag"),
+        pytest.param(
+            Broken(2 * RESUME_BYTES_MIN, headers="Content-Encoding: identity\r\n"), id="packed"
+        ),
+        pytest.param(Broken(100_000), id="small"),
+    ],
+)
+async def test_rest_is_not_asked_for_without_proof(tmp_path: Path, host: Broken) -> None:
+    """Without a strong tag, or with little to win, the next try begins anew."""
+    with hostile(host) as server:
+        assert (await failure(server.url, tmp_path, bytes_max=len(BIG))).retriable
+
+    assert [asked for asked, _ in host.ranges] == [None]
+
+
+@pytest.mark.parametrize("answer", ["whole", "shifted", "longer"])
+async def test_rest_of_another_file_is_not_taken(tmp_path: Path, answer: str) -> None:
+    """Only just the bytes that are missing are put behind the others."""
+    host = Broken(2 * RESUME_BYTES_MIN, answer=answer)
+    with hostile(host) as server:
+        assert (await failure(server.url, tmp_path, bytes_max=len(BIG))).retriable
+
+    assert len(host.ranges) == 2
+
+
+async def test_rest_is_within_the_cap_of_the_whole(tmp_path: Path) -> None:
+    """A host that sends more than it announced does not fill the disk by that."""
+    host = Broken(2 * RESUME_BYTES_MIN, answer="endless")
+    with hostile(host) as server:
+        error = await failure(server.url, tmp_path, bytes_max=len(BIG))
+
+    assert "larger than" in error.reason
+
+
+async def test_rest_is_checked_like_a_file(tmp_path: Path) -> None:
+    """An address that expires in between is an expired address."""
+
+    def forbidden(peer: Peer) -> None:
+        peer.request()
+        peer.answer(403)
+
+    with hostile(Broken(2 * RESUME_BYTES_MIN), forbidden) as server:
+        error = await failure(server.url, tmp_path, bytes_max=len(BIG))
+
+    assert isinstance(error, Expired)
+
+
+async def test_breaking_connections_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that breaks off again and again is left after a few times."""
+    monkeypatch.setattr(download, "RESUME_BYTES_MIN", 1)
+    monkeypatch.setattr(download, "RESUMES_MAX", 2)
+    host = Broken(1_000_000, 2_000_000, 3_000_000)
+    with hostile(host) as server:
+        assert (await failure(server.url, tmp_path, bytes_max=len(BIG))).retriable
+
+    assert len(host.ranges) == 3
+
+
+def test_our_own_limits_are_not_the_address_s() -> None:
+    """No descriptor left says nothing of the file, so it costs no try."""
+    assert failure_of(OSError(errno.EMFILE, "Too many open files")).local
+    assert not failure_of(OSError(errno.ECONNREFUSED, "Connection refused")).local
 
 
 async def test_unreachable_server_is_a_failure(tmp_path: Path) -> None:
@@ -385,6 +599,70 @@ async def test_planted_links_are_not_followed(tmp_path: Path) -> None:
     assert not (folder / part).is_symlink()
 
 
+def note_syncs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that grows by the path of everything that is synced."""
+    synced: list[str] = []
+    sync = os.fsync
+
+    def note(number: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{number}").readlink()))
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return synced
+
+
+async def test_subfolder_is_made_and_is_durable_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder that names it is synced before the file gets its name, once in each process."""
+    synced, link = note_syncs(monkeypatch), os.link
+
+    def note_link(*names: Any, **options: Any) -> None:
+        synced.append("named")
+        link(*names, **options)
+
+    monkeypatch.setattr(os, "link", note_link)
+    root, below = tmp_path / "new", tmp_path / "new" / "rows-0002501-0005000"
+    with hostile(serving(200, PNG)) as server:
+        async with Downloader(
+            connections=1, allow_private=True, bytes_max=10**6, stall_s=PATIENCE_S
+        ) as downloader:
+            for stem in ("a.final", "b.final"):
+                fetched = await downloader.fetch(server.url, Place(root, stem, below.name), None)
+
+    assert fetched.path == below / "b.final.png"
+    assert stat.S_IMODE(below.stat().st_mode) == 0o700
+    parts = [path for path in synced if path.endswith(".part")]
+    assert synced == [
+        *(str(tmp_path), str(root), parts[0], "named", str(below)),
+        *(parts[1], "named", str(below)),
+    ]
+
+
+async def test_subfolder_of_an_earlier_process_is_synced_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have died between making it and syncing it."""
+    (tmp_path / "rows").mkdir()
+    synced = note_syncs(monkeypatch)
+    with hostile(serving(200, PNG)) as server:
+        await fetch(server.url, tmp_path, subfolder="rows")
+
+    assert str(tmp_path) in synced
+
+
+async def test_planted_subfolder_is_not_followed(tmp_path: Path) -> None:
+    """A link in the place of a subfolder leads nowhere."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "rows").symlink_to(tmp_path / "outside")
+    with hostile(serving(200, PNG)) as server, pytest.raises(StorageError):
+        await fetch(server.url, tmp_path / "folder", subfolder="rows")
+
+    assert contents(tmp_path / "outside") == {}
+
+
 async def test_part_of_an_earlier_try_is_replaced(tmp_path: Path) -> None:
     """What a killed process left does not get into the file."""
     stem = hashlib.sha256(b"sku-1.final").hexdigest()[:8]
@@ -427,9 +705,11 @@ async def test_cancelled_download_leaves_nothing(tmp_path: Path) -> None:
     assert open_files(tmp_path) == []
 
 
-@pytest.mark.parametrize("stem", ["../a", "a/b", ".a", "a\0"])
-async def test_unsafe_stem_is_a_bug(tmp_path: Path, stem: str) -> None:
-    """Only what `safe_stem` makes is taken."""
+@pytest.mark.parametrize("name", ["../a", "a/b", ".a", "a\0"])
+@pytest.mark.parametrize("which", ["stem", "subfolder"])
+async def test_unsafe_name_is_a_bug(tmp_path: Path, name: str, which: str) -> None:
+    """Only what `core.names` makes is taken."""
+    place = Place(tmp_path, name) if which == "stem" else Place(tmp_path, "a", name)
     async with Downloader(connections=1, allow_private=True, bytes_max=1, stall_s=1) as downloader:
         with pytest.raises(ValueError, match="safe_stem"):
-            await downloader.fetch("http://127.0.0.1/", tmp_path, stem, None)
+            await downloader.fetch("http://127.0.0.1/", place, None)

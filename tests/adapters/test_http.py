@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
+import resource
 import shutil
 import ssl
 import subprocess
@@ -11,7 +13,7 @@ import threading
 import time
 import tracemalloc
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
@@ -33,13 +35,15 @@ STATUS = Request("GET", "/api/v1/status?job_id=canary-job")
 NEVER_S = 1.0  # time-out of a request that is never answered: no test depends on its length
 
 
-def transport_to(url: str, *, connections: int = 4, body_bytes_max: int = 4_096) -> HttpTransport:
+def transport_to(
+    url: str, *, connections: int = 4, body_bytes_max: int = 4_096, key: str = KEY
+) -> HttpTransport:
     """Return a transport for a test server."""
     return HttpTransport(
         url,
         "X-API-Key",
         "",
-        lambda: Secret(KEY, "a test"),
+        lambda: Secret(key, "a test"),
         connections=connections,
         user_agent="batcher/test",
         body_bytes_max=body_bytes_max,
@@ -108,6 +112,23 @@ async def test_an_echoed_key_is_not_passed_on() -> None:
         answer = await send(server.url)
 
     assert answer.body == b'{"message":"*** is invalid"}'
+
+
+async def test_an_echoed_key_is_known_in_other_spellings() -> None:
+    """JSON may escape its slash, a URL its bar, and a header may carry it too."""
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.answer(
+            401, b'{"message":"7|a\\/b, 7|a/b"}', "Location: https://x.example/?k=7%7Ca%2Fb"
+        )
+
+    with hostile(script) as server:
+        async with transport_to(server.url, key="7|a/b") as transport:
+            answer = await transport.send(SUBMIT, timeout_s=PATIENCE_S)
+
+    assert answer.body == b'{"message":"***, ***"}'
+    assert answer.headers["location"] == "https://x.example/?k=***"
 
 
 async def test_request_carries_what_it_must_and_no_more() -> None:
@@ -543,6 +564,32 @@ async def test_upload_arrives(tmp_path: Path, size: int) -> None:
     assert len(multipart(received.headers["content-type"], received.body)) == 4
 
 
+async def test_several_files_under_one_name_arrive(tmp_path: Path) -> None:
+    """A repeated field is sent as often as there are files, in their order, streamed or not."""
+    for size in (10, 200_000):
+        contents = [os.urandom(size) for _ in range(3)]
+        parts = []
+        for number, content in enumerate(contents):
+            path = tmp_path / f"{number}.png"
+            path.write_bytes(content)
+            parts.append(FilePart("images[]", str(path), path.name, "image/png", size))
+
+        def script(peer: Peer) -> None:
+            peer.request()
+            peer.answer(202)
+
+        request = Request("POST", "/edits", form=(("prompt", "x"),), files=tuple(parts))
+        with hostile(script) as server:
+            await send(server.url, request)
+
+        received = server.requests[0]
+        said = multipart(received.headers["content-type"], received.body)
+        assert [part.get_param("name", header="content-disposition") for part in said] == [
+            *("prompt", "images[]", "images[]", "images[]")
+        ]
+        assert [part.get_payload(decode=True) for part in said[1:]] == contents
+
+
 async def test_form_without_files_is_multipart() -> None:
     """Fields alone are multipart too."""
 
@@ -609,42 +656,124 @@ async def test_unreadable_file_is_not_sent(tmp_path: Path, bad: Callable[[Path],
         error = await failure(server.url, upload(good, bad(tmp_path)))
 
     assert isinstance(error, NotSent)
+    assert error.local
     assert str(tmp_path) in error.reason
     assert server.connections == 0
     assert open_files(tmp_path) == []
 
 
-async def test_file_cut_while_it_is_sent_is_lost(tmp_path: Path) -> None:
-    """A file that becomes shorter is lost, with a reason, and never looks complete."""
-    path = tmp_path / "shrinks"
+@pytest.mark.parametrize("size", [10, 1_000_000])
+@pytest.mark.parametrize("more", [-1, 1])
+async def test_file_of_another_size_is_not_sent(tmp_path: Path, size: int, more: int) -> None:
+    """What was checked is what is sent: a change is found before the first byte."""
+    path = tmp_path / "a.png"
+    path.write_bytes(bytes(size + more))
+    part = FilePart("file", str(path), "a.png", "image/png", size)
+    with hostile(lambda peer: None) as server:
+        error = await failure(server.url, Request("POST", "/upload", files=(part,)))
+
+    assert isinstance(error, NotSent)
+    assert error.local
+    assert f"{size:,} bytes, now {size + more:,}" in error.reason
+    assert server.connections == 0
+    assert open_files(tmp_path) == []
+
+
+@pytest.fixture
+def few_descriptors() -> Iterator[Callable[[int], None]]:
+    """Return what leaves this process so many descriptors and no more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def leave(count: int) -> None:
+        used = max(int(link.name) for link in Path("/proc/self/fd").iterdir())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used + count, hard))
+
+    yield leave
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_no_descriptor_left_is_not_the_api_s_fault(
+    tmp_path: Path, few_descriptors: Callable[[int], None]
+) -> None:
+    """Neither a socket nor a file: nothing was sent, and it says nothing of the network."""
+    path = tmp_path / "a.png"
+    path.write_bytes(b"x")
+    with hostile(lambda peer: None) as server:
+        async with transport_to(server.url) as transport:
+            await anyio.to_thread.run_sync(path.stat)  # the thread is there
+            for request in (SUBMIT, upload(path)):
+                fillers: list[int] = []
+                few_descriptors(4)
+                try:
+                    with contextlib.suppress(OSError):
+                        while True:
+                            fillers.append(os.open("/dev/null", os.O_RDONLY))
+
+                    with pytest.raises(NotSent, match="Too many open files") as caught:
+                        await transport.send(request, timeout_s=PATIENCE_S)
+                finally:
+                    for number in fillers:
+                        os.close(number)
+
+                assert caught.value.local
+
+
+async def test_network_s_failure_is_not_local() -> None:
+    """A refused connection is the network's word."""
+    error = await failure(f"http://127.0.0.1:{closed_port()}")
+    assert isinstance(error, NotSent)
+    assert not error.local
+
+
+def _shorten(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def _lengthen(path: Path) -> None:
+    os.truncate(path, 48_000_001)
+
+
+def _overwrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"another picture")
+
+
+@pytest.mark.parametrize("change", [_shorten, _lengthen, _overwrite])
+async def test_file_changed_while_it_is_sent_is_lost(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    """A file that changes is lost, with a reason, and never looks complete."""
+    path = tmp_path / "changes"
     path.touch()
     os.truncate(path, 48_000_000)
-    began, cut = threading.Event(), threading.Event()
+    os.utime(path, ns=(0, 0))
+    began, changed = threading.Event(), threading.Event()
     seen: list[int] = []
 
     def script(peer: Peer) -> None:
         head = peer.head()
         began.set()
-        cut.wait(PATIENCE_S)
+        changed.wait(PATIENCE_S)
+        left = int(head.headers["content-length"])
         try:
-            for piece in peer.body(int(head.headers["content-length"])):
-                seen.append(len(piece))  # noqa: PERF401  what came before the end counts too
+            for piece in peer.body(left):
+                left -= len(piece)
         finally:
-            seen.append(-1)
+            seen.append(left)
 
-    async def shorten() -> None:
+    async def spoil() -> None:
         await anyio.to_thread.run_sync(began.wait, PATIENCE_S)
-        os.truncate(path, 0)
-        cut.set()
+        change(path)
+        changed.set()
 
     with hostile(script) as server:
         async with anyio.create_task_group() as group:
-            group.start_soon(shorten)
+            group.start_soon(spoil)
             error = await failure(server.url, upload(path))
 
     assert isinstance(error, Lost)
-    assert "shorter" in error.reason
-    assert 0 < sum(seen) < 48_000_000
+    assert "while it was sent" in error.reason
+    assert seen[0] > 1_000  # of what was promised
 
 
 @pytest.mark.parametrize("end", ["close", "keep"])

@@ -48,6 +48,18 @@ def test_an_event_is_one_line_with_time_level_and_name(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_secret_that_comes_later_is_hidden_too(tmp_path: Path) -> None:
+    """A key that replaces another is taken out from then on, and so is the first one still."""
+    path = tmp_path / "log.jsonl"
+    log = open_log(path, secrets=[Secret(CANARY, "A_KEY")])
+    log.redaction.hide(Secret("second-canary", "A_KEY"))
+    log.info("event", first=f"has {CANARY} in it", second="has second-canary in it")
+    log.close()
+
+    assert [lines(path)[0][name] for name in ("first", "second")] == ["has *** in it"] * 2
+    assert log.redaction.text("second-canary") == "***"
+
+
 def test_levels_below_the_chosen_one_are_not_written(tmp_path: Path) -> None:
     """`--log-level warning` keeps warnings and errors; an unknown level is refused."""
     path = tmp_path / "log.jsonl"

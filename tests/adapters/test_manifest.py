@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import io
 import os
@@ -24,6 +25,7 @@ from batcher.core.lifecycle import State
 from batcher.core.model import ErrorKind, LocalFile, Row, RowError, Ticket
 from batcher.core.record import outcome_record
 from batcher.core.settings import LINE_BYTES_MAX, RAW_CHARS_MAX
+from tests.support import pictures
 
 
 class Check:
@@ -131,6 +133,15 @@ def test_a_line_that_cannot_be_read_is_an_entry(tmp_path: Path, line: bytes, tol
     assert bad.raw == line.decode("utf-8", "replace")[:RAW_CHARS_MAX]
     assert bad.id.startswith("row-")
     assert bad.derived
+
+
+def test_a_torn_last_line_is_told_apart(tmp_path: Path) -> None:
+    """A writer that is not done looks like a broken line; only the last one can be torn."""
+    entries = read(write(tmp_path, b'{"id":"a"}\n{"id":"b\n{"id":"c'))
+    assert "is not JSON" in problem(entries[1])
+    assert problem(entries[2]).startswith("line 3 is incomplete")
+    assert "still being written" in problem(entries[2])
+    assert read(write(tmp_path, b'{"id":"a"}'))[0].problem is None
 
 
 def test_the_id_of_an_unreadable_line_is_of_its_bytes(tmp_path: Path) -> None:
@@ -329,9 +340,106 @@ def test_a_local_file_is_found_and_measured(tmp_path: Path) -> None:
     assert [entry.problem for entry in (relative, there, null, none)] == [None] * 4
 
 
+def test_several_files_of_a_row_are_found_in_their_order(tmp_path: Path) -> None:
+    """A list of paths is looked up like one path, and is content like any other value."""
+    for number, name in enumerate(("b.png", "a.png"), 1):
+        (tmp_path / name).write_bytes(b"x" * number)
+
+    there = str(tmp_path / "a.png")
+    lines = [{"file": ["b.png", there]}, {"file": [there, "b.png"]}, {"file": [there]}]
+    both, turned, absolute = read(write(tmp_path, b"\n".join(map(orjson.dumps, lines))))
+    assert [file.size_bytes for file in both.files] == [1, 2]
+    assert [file.size_bytes for file in turned.files] == [2, 1]
+    assert [file.path for file in both.files] == [str(tmp_path / "b.png"), there]
+    assert (both.base, turned.base, absolute.base) == (str(tmp_path), str(tmp_path), None)
+    assert len({entry.digest for entry in (both, turned, absolute)}) == 3
+    assert [entry.problem for entry in (both, turned, absolute)] == [None] * 3
+
+
+def test_a_table_spells_several_files_as_json(tmp_path: Path) -> None:
+    """The cell is the list that JSON lines would have; a path with a bracket stays a path."""
+    for name in ("a.png", "b.png", "[1].png"):
+        (tmp_path / name).touch()
+
+    text = b'id,file\n1,"[""a.png"", ""b.png""]"\n2,[1].png\n3,[]\n4,"[""a.png"", 7]"\n'
+    several, bracket, *others = read(write(tmp_path, text, "m.csv"))
+    assert values(several) == {"id": "1", "file": ["a.png", "b.png"]}
+    assert [Path(file.path).name for file in several.files] == ["a.png", "b.png"]
+    assert [Path(file.path).name for file in bracket.files] == ["[1].png"]
+    assert [problem(entry).count("does not exist") for entry in others] == [1, 1]
+    lines = read(write(tmp_path, b'{"id":"1","file":["a.png","b.png"]}'))[0]
+    assert lines.digest == several.digest
+
+
+def test_a_record_finds_its_several_files_again(tmp_path: Path) -> None:
+    """Also where only one of them is relative."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "in" / name).write_bytes(name.encode())
+
+    row = {"file": [str(tmp_path / "in" / "a.png"), "b.png"]}
+    entry = read(write(tmp_path / "in", orjson.dumps(row)))[0]
+    back = read(write(tmp_path / "out", as_record(entry)))[0]
+    assert back.base == entry.base == str(tmp_path / "in")
+    assert back.files == entry.files
+    assert (len(back.files), back.problem) == (2, None)
+
+
+def test_pixels_are_read_from_the_header(tmp_path: Path) -> None:
+    """Whatever the file is called; what is no picture has none, and is a file all the same."""
+    contents = {
+        "a.png": pictures.png(640, 480),
+        "b.png": pictures.jpeg(1_000, 700, headers=3),
+        "c.webp": pictures.webp(30, 40),
+        "d.gif": pictures.gif(30, 41),
+        "e.bmp": pictures.bmp(30, 42),
+        "f.png": b"no picture",
+        "g.png": b"",
+        "h.psd": pictures.psd(),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+
+    row = orjson.dumps({"file": list(contents)})
+    entry = read(write(tmp_path, row))[0]
+    pixels = [file.pixels for file in entry.files]
+    assert pixels == [(640, 480), (1_000, 700), (30, 40), (30, 41), (30, 42), None, None, None]
+    assert [file.size_bytes for file in entry.files] == [len(c) for c in contents.values()]
+
+
+def test_a_header_costs_no_descriptor_and_needs_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No descriptor stays open; and if there is none left, only the pixels are not known."""
+    (tmp_path / "a.png").write_bytes(pictures.png())
+    source = write(tmp_path, b'{"file":"a.png"}')
+    manifest = open_manifest(source)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        assert next(manifest.entries(Check())).files[0].pixels == (3, 2)
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+    def none_left(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    entries = manifest.entries(Check())
+    monkeypatch.setattr(os, "open", none_left)
+    entry = next(entries)
+    assert (entry.files[0].pixels, entry.problem) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [
+        (b'["m.jsonl","no.png"]', "does not exist"),
+        (b'["m.jsonl",7]', "must be a path"),
+        (b'["m.jsonl",null]', "must be a path"),
+        (b'["m.jsonl",["m.jsonl"]]', "must be a path"),
+        (b"[]", "names 0 files"),
+        (b"[" + b'"m.jsonl",' * 100 + b'"m.jsonl"]', "names 101 files"),
+        (b'{"a":1}', "must be a path"),
         (b'"no.png"', "does not exist"),
         (b'"m.jsonl/no.png"', "does not exist"),
         (b'"folder"', "not a regular file"),
@@ -538,6 +646,25 @@ def test_a_manifest_that_is_not_there_is_told_at_once(tmp_path: Path, source: st
     write(tmp_path, b"{}")
     with pytest.raises(UsageError, match="cannot be read"):
         open_manifest(f"{tmp_path}/{source}")
+
+
+@pytest.mark.parametrize("name", ["m.jsonl", "m.CSV", "m.txt", "m.jsonl.gz"])
+def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    """Its images would be taken for rows, and paid for, by a run that goes on."""
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "a.png").touch()
+    with pytest.raises(UsageError, match="is a folder"):
+        open_manifest(str(tmp_path / name))
+
+
+def test_a_file_that_becomes_a_folder_is_told(tmp_path: Path) -> None:
+    """Between finding and reading it."""
+    source = write(tmp_path, b'{"id":"a"}')
+    manifest = open_manifest(source)
+    Path(source).unlink()
+    Path(source).mkdir()
+    with pytest.raises(UsageError, match="cannot be read after line 0: Is a directory"):
+        list(manifest.entries(Check()))
 
 
 def test_a_limit_is_the_first_rows_good_or_bad(tmp_path: Path) -> None:

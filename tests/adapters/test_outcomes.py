@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.adapters.outcomes import NAMES, OutcomeFiles
+from batcher.adapters.outcomes import NAMES, DiskFull, OutcomeFiles
 from batcher.core.errors import StorageError
 from batcher.core.lifecycle import OUTCOMES, State
 
@@ -277,6 +277,28 @@ def test_a_rewrite_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(NAMES)
     files.append([(State.EXHAUSTED, record(7))])
     assert content(tmp_path, "exhausted.jsonl") == before + record(7) + b"\n"
+    files.close()
+
+
+def test_a_rewrite_that_finds_no_room_is_repeated_before_the_file_grows(tmp_path: Path) -> None:
+    """The journal waits for the new file: a line that was added to the old one would be lost."""
+    files = opened(tmp_path)
+    files.append([(State.IN_DOUBT, record(n)) for n in range(3)])
+    before = content(tmp_path, "in_doubt.jsonl")
+
+    def full(_: Mapping[str, Any]) -> bool:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with pytest.raises(DiskFull):
+        files.rebuild("in_doubt.jsonl", full)
+
+    assert content(tmp_path, "in_doubt.jsonl") == before
+    with pytest.raises(StorageError, match="rebuilt before it can grow"):
+        files.append([(State.IN_DOUBT, record(7))])
+
+    files.rebuild("in_doubt.jsonl", lambda value: value["line"] == 2)
+    files.append([(State.IN_DOUBT, record(7))])
+    assert content(tmp_path, "in_doubt.jsonl") == record(2) + b"\n" + record(7) + b"\n"
     files.close()
 
 

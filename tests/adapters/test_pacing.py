@@ -122,6 +122,56 @@ def test_no_rate_is_no_limit() -> None:
     assert run_virtual(main, parse_rate("100/d")) == 1_000
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [("600/m", "6/m"), ("2000/s", "5/m"), ("5/m", "300/m"), ("5/m", None)]
+)
+def test_a_change_of_rate_counts_at_once_and_is_no_burst(before: str, after: str | None) -> None:
+    """From the change on the new rate is kept, counted from the last start before it."""
+    rate = None if after is None else parse_rate(after)
+
+    async def main() -> list[float]:
+        pacer = Pacer(parse_rate(before))
+        for _ in range(5):
+            await pacer.permits(1)
+
+        last = anyio.current_time()
+        pacer.change(rate)
+        assert await pacer.permits(1) == 1
+        first = anyio.current_time() - last
+        if rate is None:
+            return [first]
+
+        return [first, *(first + at for at in await starts(pacer, 20 * rate.interval_s))]
+
+    times = run_virtual(main)
+    if rate is None:
+        assert times[0] < 12.0
+        return
+
+    assert times[0] >= 0.7 * rate.interval_s
+    assert worst(times, 7 * rate.interval_s) <= most(rate, 7 * rate.interval_s)
+    assert len(times) >= 0.9 * 20
+
+
+def test_a_rate_that_changes_all_the_time_is_never_exceeded() -> None:
+    """Answers of two tasks in turns: a new bucket each time gives nobody a start too many."""
+    rates = [parse_rate("60/m"), parse_rate("59/m")]
+
+    async def main() -> list[float]:
+        pacer, times = Pacer(rates[0]), []
+        begin = anyio.current_time()
+        while anyio.current_time() - begin < 120:
+            await pacer.permits(1)
+            times.append(anyio.current_time())
+            pacer.change(rates[len(times) % 2])
+
+        return times
+
+    times = run_virtual(main)
+    assert min(b - a for a, b in pairwise(times)) >= 0.7
+    assert worst(times, 60.0) <= 80
+
+
 def test_waiting_can_be_cancelled_and_is_told() -> None:
     """A cancelled wait takes no permit, and the statistics say what is going on."""
 

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.core.names import STEM_BYTES_MAX, kind_of, safe_stem
+from batcher.core.names import (
+    ROWS_PER_FOLDER,
+    STEM_BYTES_MAX,
+    ending_of,
+    kind_of,
+    safe_stem,
+    subfolder_of,
+)
+from tests.support.pictures import WHOLE
 
 NASTY = st.text(st.sampled_from("aA.-~_/\\\0\n: \u202e\u0301é日\ud800%*?C"), max_size=12)
 IDS = st.one_of(
@@ -93,6 +101,49 @@ def test_name_is_never_shared(one: tuple[str, str], other: tuple[str, str]) -> N
 
 
 @pytest.mark.parametrize(
+    ("n", "subfolder"),
+    [
+        (1, ""),
+        (2_500, ""),
+        (2_501, "rows-0002501-0005000"),
+        (5_000, "rows-0002501-0005000"),
+        (5_001, "rows-0005001-0007500"),
+        (10_000_000, "rows-9997501-10000000"),
+    ],
+)
+def test_subfolder_is_named_for_its_rows(n: int, subfolder: str) -> None:
+    """Small runs have none; a large one's name says which rows are in it."""
+    assert subfolder_of(n) == subfolder
+
+
+@given(st.integers(1, 10**9), st.integers(1, 10**9))
+def test_subfolder_holds_its_rows_and_no_other(one: int, other: int) -> None:
+    """Two rows share one exactly if they are of the same 2,500."""
+    same = (one - 1) // ROWS_PER_FOLDER == (other - 1) // ROWS_PER_FOLDER
+    assert (subfolder_of(one) == subfolder_of(other)) == same
+    first, last = map(int, subfolder_of(one).split("-")[1:] or ("1", "2500"))
+    assert first <= one <= last
+
+
+@pytest.mark.parametrize(
+    ("word", "ending"),
+    [("JPEG", "jpg"), (".jpg", "jpg"), ("tif", "tiff"), ("text", "txt"), ("PSD", "psd"), ("", "")],
+)
+def test_spellings_of_a_format_are_one(word: str, ending: str) -> None:
+    """`jpeg` asked and `jpg` delivered is what was asked for."""
+    assert ending_of(word) == ending
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_pictures_are_known(name: str) -> None:
+    """The first 512 bytes are enough for every format."""
+    ending, content = WHOLE[name]
+    kind = kind_of(content[:512])
+    assert kind is not None
+    assert kind[0] == ending
+
+
+@pytest.mark.parametrize(
     ("head", "ending"),
     [
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "png"),
@@ -112,6 +163,7 @@ def test_name_is_never_shared(one: tuple[str, str], other: tuple[str, str]) -> N
         (b"%PDF-1.7\n", "pdf"),
         (b'<svg xmlns="http://www.w3.org/2000/svg">', "svg"),
         (b'<?xml version="1.0"?>\n<svg>', "svg"),
+        (b'<?xml version="1.0"?><!DOCTYPE svg PUBLIC "x"><!-- long -->', "svg"),
         (b"<!DOCTYPE html><html><svg>", "html"),
         (b"\xef\xbb\xbf  <HTML>", "html"),
         (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "xml"),

@@ -12,9 +12,10 @@ import orjson
 import pytest
 
 from batcher.core.exchange import Response
+from batcher.core.names import ending_of
 from batcher.engine import decide
-from batcher.engine.collect import FetchFailed
-from tests.engine.harness import Death, Night
+from batcher.engine.collect import FetchFailed, Stored, Wanted
+from tests.engine.harness import Death, Night, row
 
 pytestmark = pytest.mark.virtual
 
@@ -22,19 +23,23 @@ pytestmark = pytest.mark.virtual
 class FakeStore:
     """A folder that takes what a rule lets through."""
 
-    def __init__(self, rule: Callable[[int, str], FetchFailed | None]) -> None:
-        self.urls: list[str] = []
+    def __init__(
+        self, rule: Callable[[int, str], FetchFailed | None], *, ending: str = "png"
+    ) -> None:
+        self.wanted: list[Wanted] = []
         self._rule = rule
+        self._ending = ending
 
-    async def fetch(self, url: str, row_id: str, variant: str) -> str:
+    async def fetch(self, wanted: Wanted) -> Stored:
         """Take a file, or fail as the rule says."""
-        self.urls.append(url)
+        self.wanted.append(wanted)
         await anyio.sleep(0.05)
-        failure = self._rule(len(self.urls), url)
+        failure = self._rule(len(self.wanted), wanted.url)
         if failure is not None:
             raise failure
 
-        return f"downloads/{row_id}.{variant}.png"
+        path = f"downloads/{wanted.row_id}.{wanted.variant}.{self._ending}"
+        return Stored(path, self._ending, 5, "abc")
 
 
 def always(failure: FetchFailed | None) -> Callable[[int, str], FetchFailed | None]:
@@ -51,6 +56,102 @@ async def test_every_variant_is_fetched(tmp_path: Path) -> None:
 
     for record in night.records("succeeded"):
         assert set(record["result"]["files"]) == set(record["result"]["urls"])
+
+
+async def test_the_store_is_told_what_was_asked_for(tmp_path: Path) -> None:
+    """The row's own format, else the run's; its number says where the file goes; it is logged."""
+    night = Night(tmp_path, params={"output_format": "webp"})
+    night.store = store = FakeStore(always(None), ending="webp")
+    night.write_rows([row(0), {**row(1), "output_format": "jpeg"}])
+    await night.process()
+
+    told = {w.row_id: (w.n, ending_of(w.expected or "")) for w in store.wanted}
+    assert told == {"sku-0": (1, "webp"), "sku-1": (2, "jpg")}
+    stored = [values for _, event, values in night.log.seen if event == "download.stored"]
+    assert {values["id"] for values in stored} == {"sku-0", "sku-1"}
+    assert {(values["bytes"], values["sha256"]) for values in stored} == {(5, "abc")}
+
+
+@pytest.mark.parametrize(
+    ("asked", "got", "warned"),
+    [
+        ("png", "png", False),
+        ("png", "webp", True),
+        ("jpeg", "jpg", False),
+        ("tiff", "tiff", False),
+        ("psd", "zip", True),
+    ],
+)
+async def test_another_format_is_kept_and_told(
+    asked: str, got: str, warned: bool, tmp_path: Path
+) -> None:
+    """It was paid for: the row succeeds with the file, and says that it is not what was asked."""
+    night = Night(tmp_path, params={"output_format": asked, "mode": "clipping"})
+    night.store = FakeStore(always(None), ending=got)
+    night.write_urls(1)
+    await night.process()
+
+    (record,) = night.records("succeeded")
+    assert record["result"]["files"]["clipping"].endswith(f".{got}")
+    texts = record["result"]["warnings"].get("clipping", [])
+    assert [text.partition(", ")[2] for text in texts] == [f"got {got}; kept as it is"] * warned
+
+
+async def test_only_chosen_variants_are_fetched(tmp_path: Path) -> None:
+    """The URLs of the others stay in the record; what the job did not make is told as ignored."""
+    night = Night(tmp_path, params={"mode": "params", "params": "Test-Api"})
+    night.store = store = FakeStore(always(None))
+    night.write_urls(3)
+    await night.process(variants=("clipping", "hologram"))
+
+    assert {wanted.variant for wanted in store.wanted} == {"clipping"}
+    assert len(store.wanted) == 3
+    for record in night.records("succeeded"):
+        assert set(record["result"]["files"]) == {"clipping"}
+        assert len(record["result"]["urls"]) > 1
+        ignored = record["result"]["ignored"]
+        assert ignored.count("hologram") == 1
+        assert not set(ignored) & set(record["result"]["urls"])
+
+
+async def test_without_any_chosen_variant_the_row_succeeds(tmp_path: Path) -> None:
+    """Nothing is fetched, and a person is told once, with the names that there are."""
+    night = Night(tmp_path, params={"mode": "clipping"})
+    night.store = store = FakeStore(always(None))
+    night.write_urls(3)
+    await night.process(variants=("final",))
+
+    assert store.wanted == []
+    assert night.counts() == {"succeeded": 3}
+    assert night.records("succeeded")[0]["result"]["ignored"] == ["final"]
+    told = [values for _, event, values in night.log.seen if event == "download.no_variant"]
+    assert len(told) == 1
+    assert "made clipping" in str(told[0])
+
+
+async def test_what_was_fetched_is_not_fetched_again(tmp_path: Path) -> None:
+    """Of several files only the missing one is tried again, in this process and in a retry."""
+    night = Night(tmp_path, params={"mode": "params", "params": "Test-Api"})
+    night.store = store = FakeStore(
+        lambda _count, url: FetchFailed("503") if "/clipping" in url else None, ending="webp"
+    )
+    night.write_urls(1)
+    await night.process()
+    names = [wanted.variant for wanted in store.wanted]
+    others = set(names) - {"clipping"}
+    assert others
+    assert all(names.count(name) == 1 for name in others)
+
+    with night.books() as (journal, outcomes):
+        decide.retry(journal, outcomes, kind=None, at=night.clock.wall())
+
+    night.store = again = FakeStore(always(None), ending="webp")
+    await night.process()
+    assert [wanted.variant for wanted in again.wanted] == ["clipping"]
+    (record,) = night.records("succeeded")
+    assert set(record["result"]["files"]) == others | {"clipping"}
+    warnings = record["result"]["warnings"]
+    assert all(len(warnings[name]) == 1 for name in others), "told once, and kept over a retry"
 
 
 async def test_a_file_that_cannot_be_had_makes_the_row_exhausted(tmp_path: Path) -> None:

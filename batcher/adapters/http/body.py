@@ -1,8 +1,9 @@
 """The body of a request: bytes, or frames and files in turns, streamed.
 
 Rule: files are opened, and the whole length is known, before the first byte leaves. So a file that
-cannot be sent is `NotSent`; one that changes later is `Lost`, and never looks complete, for the
-length was promised. A large file is never read whole, nor on the event loop's thread.
+cannot be sent, or is not of the size that was checked, is `NotSent`; one that changes later is
+`Lost`, and never looks complete: the length was promised, and its last bytes are held back until
+it is seen unchanged. A large file is never read whole, nor on the event loop's thread.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import FileIO
 from typing import Self
@@ -21,7 +22,7 @@ import anyio.to_thread
 from aiohttp.abc import AbstractStreamWriter
 
 from batcher.core.errors import Lost, NotSent
-from batcher.core.exchange import Request
+from batcher.core.exchange import FilePart, Request
 from batcher.core.multipart import frames
 
 FILE_CHUNK_BYTES = 262_144  # a trip to a thread for each: 256 KiB makes it worth its 40 µs
@@ -52,8 +53,8 @@ class Body:
         if not request.files:
             return cls(around[0], content_type)
 
-        paths = [part.path for part in request.files]
-        return cls(await anyio.to_thread.run_sync(_payload, around, paths), content_type)
+        payload = await anyio.to_thread.run_sync(_payload, around, request.files)
+        return cls(payload, content_type)
 
     @property
     def problem(self) -> Lost | None:
@@ -73,9 +74,10 @@ class _OpenFile:
     path: str
     content: FileIO
     size_bytes: int
+    changed_ns: int  # when its content changed last, as it was opened
 
     def read(self, offset: int) -> bytes:
-        """Return the next bytes. A cut file is an error: the length is promised already."""
+        """Return the next bytes. A changed file is an error: its length is promised already."""
         # pread: a thread may outlive its cancelled request, and the number may belong to a socket
         # by then. It takes nothing out of that.
         wanted = min(FILE_CHUNK_BYTES, self.size_bytes - offset)
@@ -83,7 +85,22 @@ class _OpenFile:
         if not chunk:
             raise OSError(errno.EIO, "it became shorter while it was sent")
 
+        if offset + len(chunk) == self.size_bytes and self._has_changed():
+            raise OSError(errno.EIO, "it was changed while it was sent")
+
         return chunk
+
+    def read_whole(self) -> bytes:
+        """Return the content; raise `NotSent` if it has changed since the file was opened."""
+        content = self.content.read(self.size_bytes + 1)
+        if len(content) != self.size_bytes or self._has_changed():
+            raise NotSent(f"file {self.path!r}: it changes while it is read", local=True)
+
+        return content
+
+    def _has_changed(self) -> bool:
+        now = os.fstat(self.content.fileno())
+        return (now.st_size, now.st_mtime_ns) != (self.size_bytes, self.changed_ns)
 
 
 class _Stream(aiohttp.Payload):
@@ -107,11 +124,7 @@ class _Stream(aiohttp.Payload):
         """Return the whole body; raise `NotSent` if a file has changed since it was opened."""
         pieces = [self._around[0]]
         for file, frame in zip(self._files, self._around[1:], strict=True):
-            content = file.content.read(file.size_bytes + 1)
-            if len(content) != file.size_bytes:
-                raise NotSent(f"file {file.path!r} changes while it is read")
-
-            pieces += (content, frame)
+            pieces += (file.read_whole(), frame)
 
         return b"".join(pieces)
 
@@ -144,9 +157,9 @@ class _Stream(aiohttp.Payload):
         raise TypeError("a stream of files is not a text")
 
 
-def _payload(around: Sequence[bytes], paths: Iterable[str]) -> bytes | _Stream:
+def _payload(around: Sequence[bytes], parts: Sequence[FilePart]) -> bytes | _Stream:
     """Open the files and return what to send: the bytes themselves if they are few."""
-    stream = _Stream(around, _open_files(paths))
+    stream = _Stream(around, _open_files(parts))
     if stream.size > SMALL_BYTES:
         return stream
 
@@ -156,26 +169,37 @@ def _payload(around: Sequence[bytes], paths: Iterable[str]) -> bytes | _Stream:
         stream.close_files()
 
 
-def _open_files(paths: Iterable[str]) -> list[_OpenFile]:
+def _open_files(parts: Sequence[FilePart]) -> list[_OpenFile]:
     files: list[_OpenFile] = []
-    for path in paths:
-        try:
-            files.append(_open_file(path))
-        except (OSError, ValueError) as error:
-            for file in files:
-                file.content.close()
+    try:
+        for part in parts:
+            files.append(_open_file(part))  # noqa: PERF401  what was opened is closed again
+    except NotSent:
+        for file in files:
+            file.content.close()
 
-            raise NotSent(f"file {path!r}: {getattr(error, 'strerror', error)}") from error
+        raise
 
     return files
 
 
-def _open_file(path: str) -> _OpenFile:
-    # Not blocking: opening a pipe that nobody writes to would wait for ever.
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+def _open_file(part: FilePart) -> _OpenFile:
+    try:
+        # Not blocking: opening a pipe that nobody writes to would wait for ever.
+        number = os.open(part.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", error)
+        raise NotSent(f"file {part.path!r}: {reason}", local=True) from error
+
     status = os.fstat(number)
     if not stat.S_ISREG(status.st_mode):
         os.close(number)
-        raise OSError(errno.EINVAL, "it is not a regular file")
+        raise NotSent(f"file {part.path!r}: it is not a regular file", local=True)
 
-    return _OpenFile(path, FileIO(number), status.st_size)
+    if part.size_bytes not in (None, status.st_size):
+        os.close(number)
+        sizes = f"{part.size_bytes:,} bytes, now {status.st_size:,}"
+        reason = f"it changed since it was checked ({sizes})"
+        raise NotSent(f"file {part.path!r}: {reason}", local=True)
+
+    return _OpenFile(part.path, FileIO(number), status.st_size, status.st_mtime_ns)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import aiohttp
 
-from batcher.core.errors import Lost, NotSent, TransportError
+from batcher.core.errors import OUR_LIMITS, Lost, NotSent, TransportError
 
 # The first line that fits counts.
 _NOT_SENT: tuple[tuple[type[Exception], str], ...] = (
@@ -34,9 +34,14 @@ def failure_of(error: Exception, host: str, timeout_s: float) -> TransportError:
     values = {"host": host, "timeout_s": timeout_s, "detail": _detail(error)}
     for kind, text in _NOT_SENT:
         if isinstance(error, kind):
-            return NotSent(text.format(**values))
+            return NotSent(text.format(**values), local=_is_ours(error))
 
     return Lost(next(text for kind, text in _LOST if isinstance(error, kind)).format(**values))
+
+
+def _is_ours(error: Exception) -> bool:
+    """Return whether no connection could be made because this machine has no more to give."""
+    return isinstance(error, aiohttp.ClientConnectorError) and error.errno in OUR_LIMITS
 
 
 def _detail(error: Exception) -> str:

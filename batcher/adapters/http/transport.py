@@ -4,8 +4,8 @@ Rule: whatever happens is an answer, or `NotSent` (proof that no byte of the req
 `Lost`. Only failures to connect are such proof; every other failure is `Lost`, also where aiohttp
 calls it a 400, as it does for an unreadable status line of a server that may have said 202.
 
-Nothing is repeated here, no redirect is followed, no proxy, cookie or netrc is used. The key is in
-the session's headers, and a session calls one origin only: requests carry just a path.
+Nothing is repeated here, no redirect is followed, no proxy, cookie or netrc is used. A session
+calls one origin only: requests carry just a path, and the key goes into a header of each.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import ipaddress
 import re
 import select
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import aiohttp
 import anyio
@@ -126,9 +128,8 @@ class HttpTransport:
             answer.close()
             raise
 
-        # An API that says which key it refused must not bring it into a record or a log.
-        content = content.replace(key.reveal().encode(), b"***")
-        return Response(answer.status, content, _headers(answer.raw_headers), self._wall())
+        headers = _headers(answer.raw_headers)
+        return _without(key, Response(answer.status, bytes(content), headers, self._wall()))
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         content = bytearray()
@@ -218,6 +219,28 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _without(key: Secret, answer: Response) -> Response:
+    """Return an answer that does not say the key: it must not get into a record or a log.
+
+    An API that says which key it refused says it as it is, or as JSON or a URL spell it.
+    """
+    value = key.reveal()
+    spellings = {value, value.replace("/", "\\/"), quote(value, safe="")}
+
+    def blotted(text: str) -> str:
+        for spelling in spellings:
+            text = text.replace(spelling, "***")
+
+        return text
+
+    body = answer.body
+    for spelling in spellings:
+        body = body.replace(spelling.encode(), b"***")
+
+    headers = {name: blotted(text) for name, text in answer.headers.items()}
+    return replace(answer, body=body, headers=headers)
 
 
 def _checked_key(key: Secret) -> str:
