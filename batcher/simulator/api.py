@@ -12,6 +12,9 @@ from enum import Enum
 from typing import Protocol
 
 from batcher.simulator.call import Call
+from batcher.simulator.chance import Chance
+from batcher.simulator.faults import FaultPlan
+from batcher.simulator.hooks import Notice, Target
 from batcher.simulator.ledger import Job, Order
 from batcher.simulator.wire import Answer, Received
 
@@ -43,6 +46,16 @@ class Api(Protocol):
 
     def accepted(self, call: Call, job: Job) -> Answer:
         """Return the answer to an accepted submit."""
+        ...
+
+    def target(self, call: Call) -> Target | None:
+        """Return who an accepted submit asks to be called about its job; None = nobody."""
+        ...
+
+    def compose(
+        self, notice: Notice, plan: FaultPlan, chance: Chance
+    ) -> tuple[Mapping[str, str], bytes]:
+        """Return headers (names in lower case) and body of a call."""
         ...
 
     def job_id(self, received: Received) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from batcher.simulator.account import Account
 from batcher.simulator.chance import Chance, Spread
-from batcher.simulator.quota import MINUTE_S, Limit, Standing
+from batcher.simulator.quota import DAY_S, MINUTE_S, Limit, Standing
 from batcher.simulator.wire import Received
 
 
@@ -57,11 +57,17 @@ class Call:
             self.standing = self.account.take(bucket, limit, self.now_s)
 
         if knob and self.strikes(knob) and not (self.standing and self.standing.refused):
-            standing = self.standing or _unlimited(self.now_s)
-            wait_s = self.account.plan.retry_after_s or MINUTE_S
-            self.standing = replace(standing, refused="minute", minute_left=0, retry_after_s=wait_s)
+            self.standing = self._drawn_refusal()
 
         return bool(self.standing and self.standing.refused)
+
+    def _drawn_refusal(self) -> Standing:
+        standing = self.standing or _unlimited(self.now_s)
+        wait_s = self.account.plan.retry_after_s
+        if self.strikes("throttle_daily"):
+            return replace(standing, refused="daily", day_left=0, retry_after_s=wait_s or DAY_S)
+
+        return replace(standing, refused="minute", minute_left=0, retry_after_s=wait_s or MINUTE_S)
 
     def retry_after(self) -> dict[str, str]:
         """Return the header of a 429, in whole seconds; empty if chance leaves it out."""

@@ -1,14 +1,18 @@
 """deAPI's image tasks and models, and what each of them allows.
 
 Rule: data, from https://docs.deapi.ai/models and the endpoints' own pages. The real catalogue
-changes and depends on the account: a client has to ask for it.
+changes and depends on the account: a client has to ask for it. Its entries differ in form on
+purpose, as they do in the specification and its samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
+
+from batcher.simulator.faults import FaultPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +48,23 @@ class Model:
     inputs_max: int = 1
     guided: bool = True  # takes `guidance`
     partner: bool = False  # settled after the job; status tells its price
+    boosts: bool = True  # has a guide by which prompts are made better
 
     def as_json(self) -> dict[str, Any]:
-        """Return the model as the catalogue prints it; some have an empty list for `info`."""
+        """Return the model as the catalogue prints it; PHP prints an empty object as a list."""
+        is_real = self.slug in MODELS
         return {
             "name": self.slug.replace("_", " "),
             "slug": self.slug,
-            "inference_types": list(self.tasks),
-            "tags": [],
-            "status": "standard_model",
+            "inference_types": _TYPES.get(self.slug, list)(self.tasks),
+            "tags": [] if is_real else ["experimental"],
+            "status": "standard_model" if is_real else "test_model",
             "info": self._info() if self.size[1] else [],
         }
 
     def _info(self) -> dict[str, Any]:
         least, most, step = self.size
-        limits: dict[str, int] = {
+        limits = {
             "min_width": least,
             "max_width": most,
             "min_height": least,
@@ -68,10 +74,27 @@ class Model:
             "max_steps": self.steps[1],
             "max_input_images": self.inputs_max,
         }
-        features = {"supports_guidance": self.guided}
-        return {"limits": limits, "features": features, "defaults": {"steps": self.steps[0]}}
+        info: dict[str, dict[str, Any]] = {
+            "limits": limits,
+            "features": {"supports_guidance": self.guided},
+            "defaults": {"steps": self.steps[0]},
+        }
+        if self.slug in _AS_TEXT:
+            info = {part: {n: str(int(v)) for n, v in info[part].items()} for part in info}
+
+        return {part: info[part] for part in _PARTS.get(self.slug, tuple(info))}
 
 
+# Tasks as an object, as the specification types them: by name, or a list that PHP numbered.
+_TYPES: Final[Mapping[str, Callable[[tuple[str, ...]], object]]] = {
+    "gpt-image-2": lambda tasks: dict.fromkeys(tasks, True),
+    "ZAnimeDistill_8Step_INT8": lambda tasks: {str(n): word for n, word in enumerate(tasks)},
+}
+_AS_TEXT: Final = ("QwenImageEdit_Plus_NF4",)  # numbers and flags of `info` are text
+_PARTS: Final[Mapping[str, tuple[str, ...]]] = {  # of `info`, where not all are there
+    "ZAnimeDistill_8Step_INT8": ("limits",),
+    "Ben2": ("limits", "defaults"),
+}
 MODELS: Final[Mapping[str, Model]] = {
     model.slug: model
     for model in (
@@ -83,24 +106,44 @@ MODELS: Final[Mapping[str, Model]] = {
         Model("ZImageTurbo_INT8", ("txt2img",), (256, 2048, 16), (1, 50), guided=False),
         Model("ZAnimeDistill_8Step_INT8", ("txt2img",), (256, 2048, 16), (1, 50), guided=False),
         Model("QwenImageEdit_Plus_NF4", ("img2img",), (256, 2048, 8), (1, 50)),
-        Model("gpt-image-1.5", ("txt2img", "img2img"), partner=True),
-        Model("gpt-image-2", ("txt2img", "img2img"), partner=True),
-        Model("nano-banana-2", ("txt2img",), partner=True),
+        Model("gpt-image-1.5", ("txt2img", "img2img"), partner=True, boosts=False),
+        Model("gpt-image-2", ("txt2img", "img2img"), partner=True, boosts=False),
+        Model("nano-banana-2", ("txt2img",), partner=True, boosts=False),
     )
 }
 
 _LIMIT_MAX: Final = 50
 _LIMIT_DEFAULT: Final = 25
+_LIMIT_BEFORE: Final = 15  # default in the era of the old overview
 
 
-def page_of_models(query: Mapping[str, str], route: str) -> dict[str, Any]:
-    """Return one page of the catalogue. `per_page` is ignored; an unknown filter finds nothing."""
+def model_named(slug: str, plan: FaultPlan) -> Model | None:
+    """Return a model of the catalogue, also one that the account's plan leaves out."""
+    return MODELS.get(slug) or _more(plan.models_more).get(slug)
+
+
+def is_in_plan(model: Model, plan: FaultPlan) -> bool:
+    """Whether the account may use a model."""
+    return plan.plan_models == "all" or not model.partner
+
+
+def page_of_models(plan: FaultPlan, query: Mapping[str, str], route: str) -> dict[str, Any]:
+    """Return one page of the catalogue. `per_page` is ignored; an unknown filter finds nothing.
+
+    The oldest era wraps it all into one more `data`.
+    """
     wanted = query.get("filter[inference_types]")
-    listed = [m for m in MODELS.values() if wanted is None or set(wanted.split(",")) & set(m.tasks)]
-    limit = min(_LIMIT_MAX, _number(query.get("limit"), _LIMIT_DEFAULT))
+    known = [*MODELS.values(), *_more(plan.models_more).values()]
+    listed = [
+        model
+        for model in known
+        if is_in_plan(model, plan) and (wanted is None or set(wanted.split(",")) & set(model.tasks))
+    ]
+    default = _LIMIT_BEFORE if plan.era == "e2" else _LIMIT_DEFAULT
+    limit = min(_LIMIT_MAX, _number(query.get("limit"), default))
     page = _number(query.get("page"), 1)
     last = max(1, -(-len(listed) // limit))
-    return {
+    body = {
         "data": [model.as_json() for model in listed[(page - 1) * limit : page * limit]],
         "links": _links(route, page, last),
         "meta": {
@@ -111,6 +154,15 @@ def page_of_models(query: Mapping[str, str], route: str) -> dict[str, Any]:
             "path": route,
         },
     }
+    return {"data": body} if plan.era == "e2" else body
+
+
+@cache
+def _more(count: int) -> Mapping[str, Model]:
+    """Return models that nobody has heard of."""
+    tasks = ("img-rmbg",)
+    models = (Model(f"Community_{n}", tasks, (64, 4096, 1)) for n in range(1, count + 1))
+    return {model.slug: model for model in models}
 
 
 def _links(route: str, page: int, last: int) -> dict[str, str | None]:

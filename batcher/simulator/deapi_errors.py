@@ -61,6 +61,14 @@ def validation(call: Call, errors: FieldErrors, *, code: str = "") -> Answer:
     return error(call, 422, summary, code=code, errors=errors)
 
 
+def server_error(call: Call) -> Answer:
+    """Return the documented 500, or a gateway's page."""
+    if call.strikes("html"):
+        return html_answer(502, "502 Bad Gateway")
+
+    return error(call, 500, "Server Error")
+
+
 def _envelope(status: int, message: str, errors: FieldErrors | None) -> dict[str, Any]:
     listed = [{"field": name, "messages": texts} for name, texts in (errors or {}).items()]
     text = _OLD_MESSAGES.get(status, message)

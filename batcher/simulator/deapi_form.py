@@ -1,4 +1,4 @@
-"""What deAPI's image tasks accept: one table of fields for each task, and the models' own limits.
+"""What deAPI's image tasks accept: one table of fields for each task.
 
 Rule: everything that https://docs.deapi.ai/api/v2 does not allow is an error under the name of its
 field, in the words of the frame behind it where the pages print them. Fields that a task does not
@@ -7,13 +7,23 @@ name are refused too, which the pages say of `scale` only: a client that sends t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from typing import Final
 
-from batcher.simulator.deapi_catalogue import MODELS, Model, Task
-from batcher.simulator.deapi_fields import Check, boolean, choice, image, integer, number, text
-
-Errors = dict[str, list[str]]
+from batcher.simulator.call import Call
+from batcher.simulator.deapi_catalogue import Task
+from batcher.simulator.deapi_fields import (
+    Check,
+    boolean,
+    choice,
+    image,
+    integer,
+    number,
+    text,
+)
+from batcher.simulator.deapi_fit import Errors, model_problems
+from batcher.simulator.faults import FaultPlan
 
 
 def _loras(value: object) -> str:
@@ -25,6 +35,29 @@ def _loras(value: object) -> str:
         for lora in value
     )
     return "" if good else "must be an array of names and weights."
+
+
+_LORA: Final = re.compile(r"loras\[([0-9]{1,3})\]\[(name|weight)\]")
+
+
+def _lora_fields(form: Mapping[str, object]) -> Errors:
+    """Check LoRAs as forms spell them, `loras[0][name]` and `loras[0][weight]`."""
+    found: dict[str, dict[str, object]] = {}
+    errors: Errors = {}
+    for name, value in form.items():
+        spelled = _LORA.fullmatch(name)
+        if spelled is not None:
+            found.setdefault(spelled[1], {})[spelled[2]] = value
+        elif name.startswith("loras["):
+            errors[name] = [f"The {name} field is prohibited."]
+
+    for n, lora in found.items():
+        if lora.keys() != {"name", "weight"}:
+            errors[f"loras.{n}"] = [f"The loras.{n} field must have a name and a weight."]
+        elif number(lora["weight"]) or float(str(lora["weight"])) < 0:
+            errors[f"loras.{n}.weight"] = [f"The loras.{n}.weight field must be at least 0."]
+
+    return errors
 
 
 def _webhook_url(value: object) -> str:
@@ -82,7 +115,27 @@ _CHECKS: Final[Mapping[str, Mapping[str, Check]]] = {
 }
 
 
-def problems(task: Task, form: Mapping[str, object]) -> Errors:
+_SECOND_ONLY: Final = ("webhook_secret", "quality", "enhance_prompt")  # not in version 1
+
+
+def fitting_form(call: Call, *, multipart: bool) -> Mapping[str, object]:
+    """Return the fields of a body that came in the encoding that is due; else none."""
+    kind = call.received.headers.get("content-type", "")
+    fits = kind.startswith("multipart/form-data" if multipart else "application/json")
+    return (call.form or {}) if fits else {}
+
+
+def known_to_first(task: Task, form: Mapping[str, object]) -> dict[str, object]:
+    """Return the fields that version 1 knows; what it does with others is not documented."""
+    checks = _CHECKS[task.word]
+    return {
+        name: value
+        for name, value in form.items()
+        if name not in _SECOND_ONLY and (name in checks or _LORA.fullmatch(name))
+    }
+
+
+def problems(task: Task, form: Mapping[str, object], plan: FaultPlan) -> Errors:
     """Return what is wrong with the fields of a submit, by field."""
     checks = _CHECKS[task.word]
     errors: Errors = {
@@ -90,18 +143,19 @@ def problems(task: Task, form: Mapping[str, object]) -> Errors:
         for name in _REQUIRED[task.word]
         if form.get(name) in (None, "")
     }
+    is_edit = task.word == "edits"
     for name, value in form.items():
-        if name not in checks and not (task.word == "edits" and name.startswith("loras[")):
+        if name not in checks and not (is_edit and name.startswith("loras[")):
             errors[name] = [f"The {name} field is prohibited."]
         elif name in checks and value is not None and name not in errors:
             problem = checks[name](value)
             if problem:
                 errors[name] = [f"The {name} field {problem}"]
 
-    return errors | _together(task, form, errors)
+    return errors | (_lora_fields(form) if is_edit else {}) | _together(task, form, errors, plan)
 
 
-def _together(task: Task, form: Mapping[str, object], errors: Errors) -> Errors:
+def _together(task: Task, form: Mapping[str, object], errors: Errors, plan: FaultPlan) -> Errors:
     """Return what only shows between fields, or with the model."""
     found: Errors = {}
     if form.get("webhook_secret") is not None and form.get("webhook_url") is None:
@@ -111,67 +165,7 @@ def _together(task: Task, form: Mapping[str, object], errors: Errors) -> Errors:
         found["image"] = ["The image field is required, or images, but not both."]
 
     if "model" not in errors:
-        found |= _model_problems(task, form, errors)
+        mine = {name: form[name] for name in form if name in _CHECKS[task.word]}
+        found |= model_problems(task, mine, errors, plan)
 
     return found
-
-
-def _model_problems(task: Task, form: Mapping[str, object], errors: Errors) -> Errors:
-    model = MODELS.get(str(form["model"]))
-    if model is None:
-        return {"model": ["The selected model does not exist."]}
-
-    if task.slug not in model.tasks:
-        return {"model": [f"The selected model does not support {task.title}."]}
-
-    found: Errors = {}
-    for name, check in _MODEL_CHECKS.items():
-        value = form.get(name)
-        if value is not None and name in _CHECKS[task.word] and name not in errors:
-            problem = check(model, value)
-            if problem:
-                found[name] = [f"The {name} field {problem}"]
-
-    return found
-
-
-def _fits_size(model: Model, value: object) -> str:
-    least, most, step = model.size
-    pixels = int(str(value))
-    if not most:
-        return ""
-
-    if pixels < least:
-        return f"must be at least {least}."
-
-    if pixels > most:
-        return f"must not be greater than {most}."
-
-    return f"must be a multiple of {step}." if pixels % step else ""
-
-
-def _fits_steps(model: Model, value: object) -> str:
-    least, most = model.steps
-    steps = int(str(value))
-    if steps < least:
-        return f"must be at least {least}."
-
-    return f"must not be greater than {most}." if most and steps > most else ""
-
-
-def _fits_guidance(model: Model, value: object) -> str:
-    return "" if model.guided or float(str(value)) == 0 else "is not supported by this model."
-
-
-def _fits_inputs(model: Model, value: object) -> str:
-    count = len(value) if isinstance(value, list) else 1
-    return f"must not have more than {model.inputs_max} items." if count > model.inputs_max else ""
-
-
-_MODEL_CHECKS: Final[Mapping[str, Callable[[Model, object], str]]] = {
-    "width": _fits_size,
-    "height": _fits_size,
-    "steps": _fits_steps,
-    "guidance": _fits_guidance,
-    "images[]": _fits_inputs,
-}

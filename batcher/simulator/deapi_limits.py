@@ -1,7 +1,8 @@
 """deAPI's published rate limits by tier, and the headers that tell of them.
 
 Rule: numbers from https://docs.deapi.ai/limits-and-quotas.md. A limit set by the plan itself
-(`submits_per_minute` and its like) stands in the place of the tier's.
+(`submits_per_minute` and its like) stands in the place of the tier's. Days end at midnight UTC
+before `e5`, and a day after their first request since.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ _BASIC: Final[Mapping[str, tuple[int, int]]] = {
     "background-removals": (5, 100),
     "upscales": (5, 100),
     "jobs": (50, 200),
-    "models": (300, 0),
+    "price": (50, 200),  # all price routes together
+    "models": (300, 0),  # not printed: that of the other tier
 }
 _PREMIUM_POOL: Final = (300, 0)  # E4: one number for everything
 
@@ -47,10 +49,10 @@ _BALANCE: Final = Limit(600, 0, "static")
 def submit_limit(plan: FaultPlan, task: str, model: str) -> tuple[str, Limit]:
     """Return the bucket that a submit counts into, and its limit."""
     if plan.submits_per_minute or plan.submits_per_day:
-        return task, Limit(plan.submits_per_minute, plan.submits_per_day)
+        return task, _limit(plan, plan.submits_per_minute, plan.submits_per_day)
 
     if plan.tier == "premium" and plan.era == "e5" and (task, model) in _PREMIUM:
-        return f"{task} {model}", Limit(*_PREMIUM[task, model], "model")
+        return f"{task} {model}", _limit(plan, *_PREMIUM[task, model], source="model")
 
     return task, _tier_limit(plan, task)
 
@@ -58,14 +60,17 @@ def submit_limit(plan: FaultPlan, task: str, model: str) -> tuple[str, Limit]:
 def status_limit(plan: FaultPlan) -> tuple[str, Limit]:
     """Return the bucket that a status read counts into, and its limit."""
     if plan.status_per_minute or plan.status_per_day:
-        return "jobs", Limit(plan.status_per_minute, plan.status_per_day)
+        return "jobs", _limit(plan, plan.status_per_minute, plan.status_per_day)
 
     return "jobs", _tier_limit(plan, "jobs")
 
 
-def account_limit(plan: FaultPlan, what: str) -> tuple[str, Limit]:
-    """Return bucket and limit of the `balance` and of the `models`; both were free before E5."""
-    if plan.tier == "none" or plan.era != "e5":
+def question_limit(plan: FaultPlan, what: str) -> tuple[str, Limit]:
+    """Return bucket and limit of a `price`, the `balance` or the `models`.
+
+    Only prices had a limit before E5; that of the balance is the same for every account.
+    """
+    if plan.tier == "none" or (plan.era != "e5" and what != "price"):
         return what, Limit()
 
     return what, _BALANCE if what == "balance" else _tier_limit(plan, what)
@@ -78,6 +83,9 @@ def limit_headers(call: Call) -> dict[str, str]:
         return {}
 
     headers = _windows(standing, call.account.plan.era)
+    if call.strikes("hide_daily"):
+        headers = {name: value for name, value in headers.items() if "-daily-" not in name}
+
     if standing.refused:
         headers["x-ratelimit-type"] = standing.refused
         headers |= call.retry_after()
@@ -88,11 +96,15 @@ def limit_headers(call: Call) -> dict[str, str]:
 def _tier_limit(plan: FaultPlan, bucket: str) -> Limit:
     match plan.tier:
         case "basic":
-            return Limit(*_BASIC[bucket])
+            return _limit(plan, *_BASIC[bucket])
         case "premium":
-            return Limit(*_PREMIUM_POOL)
+            return _limit(plan, *_PREMIUM_POOL)
         case _:
             return Limit()
+
+
+def _limit(plan: FaultPlan, per_minute: int, per_day: int, *, source: str = "tier") -> Limit:
+    return Limit(per_minute, per_day, source, calendar=plan.era != "e5")
 
 
 def _windows(standing: Standing, era: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 
 from batcher.simulator.call import Call
 from batcher.simulator.ledger import Course, End, Job, Order
@@ -37,7 +37,19 @@ def make_job(call: Call, order: Order) -> Job:
         done_at=math.inf if course.end is End.STUCK else call.now_s + call.time_s("duration_s"),
     )
     call.account.ledger.made(job)
+    _bill(call, job)
     return job
+
+
+def _bill(call: Call, job: Job) -> None:
+    """Charge the price at once; or, after a job that went well, up to a tenth more or less."""
+    if not job.order.is_late:
+        call.account.bill(job, job.order.price, call.now_s)
+    elif job.course.end is not End.REJECTED and math.isfinite(job.done_at):
+        share = 0.9 + 0.2 * call.draw("settled")
+        call.account.bill(job, round(job.order.price * share), job.done_at)
+
+    call.account.settle(call.now_s)
 
 
 def look_at(job: Job | None, call: Call) -> Phase:
@@ -71,6 +83,17 @@ def percent_done(job: Job, call: Call) -> float:
         return 42.0
 
     return min(99.0, 100.0 * (call.now_s - job.created_at) / (job.done_at - job.created_at))
+
+
+QUEUED_PERCENT = 10.0  # up to here a job waits for its turn
+
+
+def started_at(job: Job) -> float:
+    """Return when a job's turn came, in epoch seconds."""
+    if not math.isfinite(job.done_at):
+        return job.created_at
+
+    return job.created_at + (job.done_at - job.created_at) * QUEUED_PERCENT / 100
 
 
 def _draw_course(call: Call) -> Course:
@@ -120,6 +143,6 @@ def _shared_course(course: Course) -> Course:
     return course
 
 
-@cache
+@lru_cache(4096)  # prices go by the size of the image: there is no end of different orders
 def _shared_order(order: Order) -> Order:
     return order

@@ -1,8 +1,9 @@
 """Rate limits as an API keeps them: a minute and a day, each open from the first request on.
 
 Rule: a window runs its full length from the first request into it, without calendar alignment, as
-https://docs.deapi.ai/limits-and-quotas.md describes it. A refused request uses nothing up. Times
-are epoch seconds and come in as arguments.
+https://docs.deapi.ai/limits-and-quotas.md describes it; a limit of the `calendar` has days that end
+at midnight UTC, as the same page said before. A refused request uses nothing up. Times are epoch
+seconds and come in as arguments.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ class Window:
     opened_at: float = -math.inf
     used: int = 0
 
-    def roll(self, now_s: float) -> None:
-        """Start anew if the window has run its length."""
+    def roll(self, now_s: float, *, calendar: bool = False) -> None:
+        """Start anew if the window has run its length: now, or when the calendar did."""
         if now_s >= self.opened_at + self.length_s:
-            self.opened_at = now_s
+            self.opened_at = now_s - now_s % self.length_s if calendar else now_s
             self.used = 0
 
     @property
@@ -41,6 +42,7 @@ class Limit:
     per_minute: int = 0
     per_day: int = 0
     source: str = "tier"  # what the limit belongs to: model | tier | static
+    calendar: bool = False  # its days are those of the calendar
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Quota:
     def take(self, limit: Limit, now_s: float) -> Standing:
         """Count a request, or refuse it because a window is full."""
         self.minute.roll(now_s)
-        self.day.roll(now_s)
+        self.day.roll(now_s, calendar=limit.calendar)
         refused, resets_at = self._full(limit)
         if not refused:
             self.minute.used += 1

@@ -7,28 +7,25 @@ Rule: the order of checks is 401, 400, 422, 402, 503. What the pages leave open 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
+from batcher.core.money import nanos
 from batcher.simulator import removit_form
 from batcher.simulator.api import BODY_BYTES_MAX, Lane
 from batcher.simulator.call import Call
+from batcher.simulator.chance import Chance
+from batcher.simulator.faults import FaultPlan
 from batcher.simulator.files import Files
 from batcher.simulator.form import reference_of_body, reference_of_upload
-from batcher.simulator.jobs import Phase, look_at, percent_done
+from batcher.simulator.hooks import Notice, Target
+from batcher.simulator.jobs import Phase, look_at
 from batcher.simulator.ledger import Job, Order
 from batcher.simulator.quota import Limit
+from batcher.simulator.removit_jobs import done, pending, rejected
 from batcher.simulator.wire import Answer, Received, Upload, html_answer, json_answer
 
 UPLOAD_PATH: Final = "/api/v1/upload"
 STATUS_PATH: Final = "/api/v1/status"
-
-# https://removit.eu/it/docs/endpoints/status prints these four for a saved parameter set.
-_VARIANTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "background": ("background",),
-    "clipping": ("clipping",),
-    "params": ("background", "compose", "shadowTop", "clipping"),
-}
-_UNKNOWN_WORDS: Final = ("archiving", "pending", "hold_for_review", "QUEUED_REMOTE")
 
 
 class Removit:
@@ -65,9 +62,9 @@ class Removit:
         if refusal is not None:
             return refusal
 
-        if call.received.size_bytes > BODY_BYTES_MAX:
-            return _error(413, "payload_too_large")
+        return _refuse_size(call) or self._refuse_form(call) or self._order(call)
 
+    def _refuse_form(self, call: Call) -> Answer | None:
         if call.form is None:
             return _error(400, "bad_request", "The request body could not be read")
 
@@ -75,10 +72,10 @@ class Removit:
         if details:
             return _validation(details)
 
-        if call.account.credits_left() == 0:
-            return _error(402, "insufficient_credits")
+        return _error(402, "insufficient_credits") if call.account.credits_left() == 0 else None
 
-        return removit_form.order_of(call.form)
+    def _order(self, call: Call) -> Order:
+        return removit_form.order_of(call.form or {}, nanos(call.account.plan.price_usd))
 
     def accepted(self, call: Call, job: Job) -> Answer:
         """Return 202 with the id."""
@@ -140,37 +137,24 @@ class Removit:
             return json_answer(202, {})
 
         if phase is Phase.REJECTED:
-            return _rejected(job)
+            return rejected(job)
 
         if phase is Phase.PENDING:
-            return json_answer(200, _pending(call, job))
+            return json_answer(200, pending(call, job))
 
-        return json_answer(200, self._done(call, job, hollow=phase is Phase.HOLLOW))
+        return json_answer(200, done(call, job, self._files, hollow=phase is Phase.HOLLOW))
 
-    def _done(self, call: Call, job: Job, *, hollow: bool) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "job_id": job.id,
-            "status": "done",
-            "state": "done",
-            "mode": job.order.task,
-            "progress": 100,
-        }
-        if hollow:
-            return body | {"final_url": None}
+    # --- Webhooks: there are none --------------------------------------------------------------
 
-        names = _VARIANTS[job.order.task]
-        if job.course.partial:
-            names = tuple(name for name in names if name != "shadowTop")
-            body["warnings"] = {"shadow_wall": ["params not provided"]}
-            body["ignored_variations"] = ["shadow_wall"]
+    def target(self, call: Call) -> Target | None:
+        """Return None: nobody is called."""
+        return None
 
-        urls = {
-            name: self._files.url(job, f"{name}.{job.order.format}", call.now_s) for name in names
-        }
-        if job.order.single:
-            return body | {"final_url": urls[names[-1]]}
-
-        return body | {"final_urls": urls}
+    def compose(
+        self, notice: Notice, plan: FaultPlan, chance: Chance
+    ) -> tuple[Mapping[str, str], bytes]:
+        """Return nothing; it is never asked for."""
+        return {}, b""
 
     # --- Everything else ----------------------------------------------------------------------
 
@@ -203,35 +187,15 @@ class Removit:
                 return _error(500, word)
 
 
-def _pending(call: Call, job: Job) -> dict[str, Any]:
-    percent = percent_done(job, call)
-    status, state = ("queued", "pending") if percent < 10 else ("pending_compose", "pending")
-    if call.strikes("unknown_word"):
-        status = state = call.pick("word", _UNKNOWN_WORDS)
+def _refuse_size(call: Call) -> Answer | None:
+    plan = call.account.plan
+    if call.received.size_bytes <= (plan.body_bytes_max or BODY_BYTES_MAX):
+        return None
 
-    return {
-        "job_id": job.id,
-        "status": status,
-        "state": state,
-        "mode": job.order.task,
-        "progress": int(percent),
-        "final_url": None,
-    }
+    if plan.large_as == "json":
+        return _error(413, "payload_too_large")
 
-
-_REFUND_WORDS: Final = {
-    "done": "done",  # the only one that the pages print
-    "already": "already_done",
-    "unconfirmed": "not_confirmed",
-}
-
-
-def _rejected(job: Job) -> Answer:
-    body: dict[str, Any] = {"error": "Service unavailable", "code": 503, "status": "rejected"}
-    if job.course.refund in _REFUND_WORDS:
-        body["refund"] = _REFUND_WORDS[job.course.refund]
-
-    return json_answer(503 if job.course.under_503 else 200, body)
+    return html_answer(413, "413 Request Entity Too Large")
 
 
 def _validation(details: removit_form.Details) -> Answer:

@@ -63,12 +63,13 @@ def problems(form: Mapping[str, object]) -> Details:
     return details
 
 
-def order_of(form: Mapping[str, object]) -> Order:
-    """Return what an upload without problems orders."""
+def order_of(form: Mapping[str, object], price: int) -> Order:
+    """Return what an upload without problems orders, at *price* nanos."""
     return Order(
         task=_choice(form, "mode"),
         format=str(form.get("output_format", "png")),
         single=_choice(form, "delivery_mode") == "final_url",
+        price=price,
     )
 
 

@@ -1,16 +1,18 @@
 """One small valid file of every result format, with its real magic bytes.
 
-Rule: what a client checks in a result (kind, completeness) holds for these; what is on the picture
-does not matter: 64 x 64 transparent pixels, or white where the format has no transparency.
+Rule: what a client checks in a result (kind, completeness) holds for these, whatever size they are
+filled up to; what is on the picture does not matter: 64 x 64 transparent pixels, or white where the
+format has no transparency.
 """
 
 from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Final
+from zlib import crc32
 
 CONTENT_TYPES: Final[Mapping[str, str]] = {
     "png": "image/png",
@@ -28,9 +30,13 @@ RECOGNISED_TEXT: Final = "batcher simulator"  # what every text recognition find
 
 @cache
 def sample(form: str, bytes_min: int = 0) -> bytes:
-    """Return a file of the format *form*, filled up with zeros (blanks for text) to *bytes_min*."""
-    filler = b" " if form in ("txt", "json") else b"\0"
-    return _SAMPLES[form].ljust(bytes_min, filler)
+    """Return a whole file of the format *form*, filled up to *bytes_min* where the format has room.
+
+    It is longer by a few bytes if less is missing than a piece of the format takes.
+    """
+    small = _SAMPLES[form]
+    missing = bytes_min - len(small)
+    return small if missing <= 0 else _FILL[form](small, missing)
 
 
 _PNG = base64.b64decode(
@@ -75,4 +81,52 @@ _SAMPLES: Final[Mapping[str, bytes]] = {
     "psd": _psd(),
     "txt": RECOGNISED_TEXT.encode(),
     "json": b'{"text":"' + RECOGNISED_TEXT.encode() + b'"}',
+}
+
+# --- Filling up, in each format's own way: the end of the file stays its end ----------------------
+
+
+def _fill_png(small: bytes, missing: int) -> bytes:
+    """Put a private chunk before the last one."""
+    body = b"paDd" + bytes(max(0, missing - 12))
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", crc32(body))
+    return small[:-12] + chunk + small[-12:]
+
+
+def _fill_jpeg(small: bytes, missing: int) -> bytes:
+    """Put comments behind the first marker; one holds 65,533 bytes at most."""
+    comments = b""
+    while len(comments) < missing:
+        text = bytes(min(65_533, max(0, missing - len(comments) - 4)))
+        comments += b"\xff\xfe" + struct.pack(">H", len(text) + 2) + text
+
+    return small[:2] + comments + small[2:]
+
+
+def _fill_webp(small: bytes, missing: int) -> bytes:
+    """Append an unknown chunk, which readers pass over, and count it in."""
+    text = bytes(max(0, missing - 8))
+    chunks = small[8:] + b"PAD " + struct.pack("<I", len(text)) + text + bytes(len(text) % 2)
+    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
+
+
+def _fill_psd(small: bytes, missing: int) -> bytes:
+    """Fill the section of image resources: its length stands behind that of the colour table."""
+    return small[:30] + struct.pack(">I", missing) + bytes(missing) + small[34:]
+
+
+def _fill_end(filler: bytes) -> Callable[[bytes, int], bytes]:
+    """Return what appends: zeros that no TIFF directory names, blanks behind a text."""
+    return lambda small, missing: small + filler * missing
+
+
+_FILL: Final[Mapping[str, Callable[[bytes, int], bytes]]] = {
+    "png": _fill_png,
+    "jpg": _fill_jpeg,
+    "jpeg": _fill_jpeg,
+    "webp": _fill_webp,
+    "tiff": _fill_end(b"\0"),
+    "psd": _fill_psd,
+    "txt": _fill_end(b" "),
+    "json": _fill_end(b" "),
 }

@@ -17,6 +17,7 @@ from aiohttp import web
 from batcher.core.errors import UsageError
 from batcher.simulator.admin import ADMIN_PATH, answer_admin
 from batcher.simulator.body import read_received
+from batcher.simulator.server_hooks import call_out
 from batcher.simulator.service import Simulation
 from batcher.simulator.wire import Fate, Reply
 
@@ -31,11 +32,13 @@ async def serve(
     *,
     on_ready: Callable[[str], None],
     files_port: int | None = None,
+    webhook_via: str | None = None,
 ) -> None:
     """Serve *simulation* until cancelled; call *on_ready* with the base URL once it listens.
 
     Port 0 takes a free one. Result files come from the same origin, or from *files_port*, if given,
-    as from a host of their own. Raises `UsageError` if a port cannot be had.
+    as from a host of their own. Webhooks go to the origin *webhook_via* (`http://127.0.0.1:8099`)
+    in the place of their own; without it none arrives. Raises `UsageError` if a port cannot be had.
     """
     # Cancellation: an answer that hangs or waits ends with its client, not with the server.
     server = web.Server(_Carrier(simulation).answer, handler_cancellation=True)
@@ -48,7 +51,7 @@ async def serve(
             simulation.files.origin = await _listen(runner, host, files_port)
 
         on_ready(base_url)
-        await anyio.sleep_forever()
+        await call_out(simulation, webhook_via)
     finally:
         with anyio.CancelScope(shield=True):
             await runner.cleanup()

@@ -8,10 +8,12 @@ and stands in the ledger, or it does not. The time comes in with every request (
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from batcher.core.errors import UsageError
+from batcher.core.money import amount, nanos
 from batcher.simulator.account import Account
 from batcher.simulator.api import Api, Lane
 from batcher.simulator.call import Call
@@ -20,6 +22,7 @@ from batcher.simulator.deapi import DeApi
 from batcher.simulator.faults import FaultPlan
 from batcher.simulator.files import FILES_PATH, Files
 from batcher.simulator.form import read_form
+from batcher.simulator.hooks import Notice, Outbox, Target
 from batcher.simulator.jobs import make_job
 from batcher.simulator.ledger import Job, Ledger, Order
 from batcher.simulator.removit import Removit
@@ -40,16 +43,23 @@ class Simulation:
         *,
         keys: tuple[str, ...] = (TEST_KEY,),
         files_origin: str = "http://files.invalid",
+        account_hook: Target | None = None,
     ) -> None:
-        """Simulate *api* (`removit` or `deapi`); raises `UsageError` for another name."""
+        """Simulate *api* (`removit` or `deapi`); raises `UsageError` for another name.
+
+        Every one of *keys* is taken; the knob `key_dead_from` is about the first. *account_hook*
+        is the webhook that is set up for the whole account.
+        """
         if api not in APIS:
             raise UsageError(f"no simulator for {api!r}; known are: {', '.join(APIS)}")
 
         self.api_name = api
         self._chance = Chance(seed)
-        self._account = Account(plan or FaultPlan(), frozenset(keys))
+        self._account = Account(plan or FaultPlan(), keys)
+        self._account_hook = account_hook and replace(account_hook, is_own=False)
         self.files = Files(self._account, self._chance, files_origin)
         self._api = APIS[api](self.files)
+        self.outbox = Outbox(self._account, self._chance, self._compose)
 
     @property
     def ledger(self) -> Ledger:
@@ -71,11 +81,30 @@ class Simulation:
         return self._account.credits_left()
 
     def top_up(self, jobs: int) -> None:
-        """Pay for *jobs* more jobs."""
-        self._account.topped_up += jobs
+        """Pay for *jobs* more jobs, where `credits` counts jobs."""
+        self._account.jobs_topped_up += jobs
+
+    @property
+    def balance_usd(self) -> float:
+        """What the account holds."""
+        return amount(self._account.held())
+
+    def top_up_usd(self, usd: float) -> None:
+        """Pay *usd* in."""
+        self._account.topped_up += nanos(usd)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that are taken. Setting others kills those that are left out."""
+        return self._account.keys
+
+    @keys.setter
+    def keys(self, keys: tuple[str, ...]) -> None:
+        self._account.keys = keys
 
     def handle(self, received: Received, now_s: float) -> Reply:
         """Do what a request asks for at *now_s* (epoch seconds) and say how to answer it."""
+        self._account.settle(now_s)
         if received.path.startswith(FILES_PATH):
             return self.files.answer(received, now_s)
 
@@ -86,7 +115,11 @@ class Simulation:
                 return self._status(received, now_s)
             case _:
                 call = self._call(received, now_s, received.path)
-                return self._reply(call, "other", self._api.other(call))
+                answer = self._api.other(call)
+                if call.strikes("question_garbled"):
+                    answer = _half(answer)
+
+                return self._reply(call, "other", answer)
 
     def _submit(self, received: Received, now_s: float) -> Reply:
         form = read_form(received)
@@ -101,7 +134,22 @@ class Simulation:
         if isinstance(order, Answer):
             return self._reply(call, "submit", order)
 
-        return self._deliver(call, make_job(call, order))
+        job = make_job(call, order)
+        self._expect_calls(call, job)
+        return self._deliver(call, job)
+
+    def _expect_calls(self, call: Call, job: Job) -> None:
+        target, account = self._api.target(call), self._account_hook
+        if target is None:
+            target = account
+        elif account is not None and not target.secret:
+            target = replace(target, secret=account.secret)
+
+        if target is not None:
+            self.outbox.expect(job, target)
+
+    def _compose(self, notice: Notice) -> tuple[Mapping[str, str], bytes]:
+        return self._api.compose(notice, self.plan, self._chance)
 
     def _admit(self, call: Call) -> Order | Answer:
         order = self._api.admit(call)

@@ -49,13 +49,15 @@ class SimulatedTransport:
         received = _received(request, self._headers)
         return await self._perform(received, timeout_s)
 
-    async def fetch(self, url: str, *, timeout_s: float = 60.0) -> Response:
+    async def fetch(
+        self, url: str, *, timeout_s: float = 60.0, headers: Mapping[str, str] | None = None
+    ) -> Response:
         """Get a result file, without the key, from a URL that a status answer held."""
         origin = self._simulation.files.origin
         if not url.startswith(origin + "/"):
             raise NotSent(f"no such host: {urlsplit(url).netloc}")
 
-        received = _received(Request("GET", url.removeprefix(origin)), {})
+        received = _received(Request("GET", url.removeprefix(origin)), headers or {})
         return await self._perform(received, timeout_s)
 
     async def _perform(self, received: Received, timeout_s: float) -> Response:

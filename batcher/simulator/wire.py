@@ -6,13 +6,14 @@ and performs a `Reply`; everything between the two is decided without I/O.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
 import orjson
+
+from batcher.simulator.pixels import size_of
 
 if TYPE_CHECKING:
     from batcher.simulator.ledger import Job
@@ -21,7 +22,8 @@ JSON_HEADERS: Mapping[str, str] = {"content-type": "application/json"}
 HTML_HEADERS: Mapping[str, str] = {"content-type": "text/html; charset=UTF-8"}
 XML_HEADERS: Mapping[str, str] = {"content-type": "application/xml"}
 
-HEAD_BYTES = 32  # of an uploaded file, kept to read its kind and size in pixels
+# Of an uploaded file, kept while its request is handled: a JPEG tells its size behind its metadata.
+HEAD_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +39,8 @@ class Upload:
 
     @property
     def pixels(self) -> tuple[int, int] | None:
-        """Width and height, for the formats that tell them in their head (PNG, GIF, BMP)."""
-        head = self.head
-        if head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR" and len(head) >= 24:
-            width, height = struct.unpack(">II", head[16:24])
-        elif head.startswith((b"GIF87a", b"GIF89a")) and len(head) >= 10:
-            width, height = struct.unpack("<HH", head[6:10])
-        elif head.startswith(b"BM") and len(head) >= 26:
-            width, height = struct.unpack("<ii", head[18:26])
-        else:
-            return None
-
-        return width, abs(height)  # a BMP with a negative height stands upright
+        """Width and height, where the head tells them."""
+        return size_of(self.head)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,10 +107,16 @@ class DeApiCalls:
         self, task: str, files: tuple[Upload, ...], /, name: str = "image", **form: str
     ) -> Reply:
         """Submit multipart; the files go into the field *name*."""
+        return self.post_form(f"/api/v2/images/{task}", files, name, **form)
+
+    def post_form(
+        self, path: str, files: tuple[Upload, ...] = (), name: str = "image", /, **form: str
+    ) -> Reply:
+        """Post multipart; the files go into the field *name*."""
         headers = {**self.headers, "content-type": "multipart/form-data; boundary=x"}
         received = Received(
             "POST",
-            f"/api/v2/images/{task}",
+            path,
             {},
             headers,
             form=tuple(form.items()),
@@ -121,14 +127,22 @@ class DeApiCalls:
 
     def generate(self, **fields: object) -> Reply:
         """Submit a generation."""
+        return self.post_json("/api/v2/images/generations", **fields)
+
+    def post_json(self, path: str, /, **fields: object) -> Reply:
+        """Post JSON."""
         headers = {**self.headers, "content-type": "application/json"}
-        body = orjson.dumps(fields)
-        received = Received("POST", "/api/v2/images/generations", {}, headers, body)
+        received = Received("POST", path, {}, headers, orjson.dumps(fields))
         return self.simulation.handle(received, self.now_s)
 
     def job(self, **form: str) -> str:
         """Submit a background removal and return the job's id."""
         return str(body_of(self.remove(**form))["data"]["request_id"])
+
+    @property
+    def balance(self) -> float:
+        """What the account says that it holds."""
+        return float(body_of(self.get("/api/v2/account/balance"))["data"]["balance"])
 
     def read(self, job_id: str, *, after_s: float = 0.0) -> Reply:
         """Read a job *after_s* seconds later than now."""

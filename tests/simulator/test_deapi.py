@@ -235,7 +235,8 @@ def test_a_request_over_75_mb_is_413_before_its_fields(api: DeApiCalls) -> None:
 def test_unknown_routes_and_methods(api: DeApiCalls) -> None:
     """404 for a route that is none (pages of the documentation are none), 405 for a method."""
     assert api.get("/api/v2/utilities/balance").status == 404
-    assert api.get("/api/v1/client/balance").status == 404
+    assert api.get("/api/v1/client/jobs/x").status == 404
+    assert api.get("/api/v1/client/img-rmbg").status == 405
     assert api.get("/api/v2/images/edits").status == 405
     assert api.multipart("img-rmbg", (photo(),)).status == 404
     assert "message" in body_of(api.get("/api/v2/jobs/"))

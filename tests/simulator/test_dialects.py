@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 from batcher.core.errors import Lost, NotSent
+from batcher.core.exchange import Request, Response
 from batcher.core.model import LocalFile
 from batcher.core.verdict import (
     Accepted,
@@ -28,6 +29,7 @@ from batcher.core.verdict import (
     Unreadable,
 )
 from batcher.providers import PROVIDERS, provider_named
+from batcher.providers.base import Callback
 from batcher.simulator import FaultPlan, Ledger, SimulatedTransport, Simulation
 from batcher.simulator.samples import sample
 
@@ -61,12 +63,32 @@ ROWS: dict[str, list[dict[str, object]]] = {
             "seed": -1,
         },
         {
+            "task": "edits",
+            "file": ["a.png", "b.png"],
+            "model": "Flux_2_Klein_4B_BF16",
+            "prompt": "red",
+            "steps": 4,
+            "seed": 3,
+            "width": 512,
+            "height": 512,
+            "loras": [{"name": "x", "weight": 0.5}],
+        },
+        {
             "task": "generations",
             "model": "Flux1schnell",
             "prompt": "a shoe",
             "width": 512,
             "height": 512,
             "steps": 4,
+            "seed": 7,
+        },
+        {
+            "task": "generations",
+            "model": "gpt-image-2",
+            "prompt": "a shoe",
+            "width": 1024,
+            "height": 1024,
+            "steps": 1,
             "seed": 7,
         },
     ],
@@ -76,18 +98,36 @@ ROWS: dict[str, list[dict[str, object]]] = {
 class Conversation:
     """One dialect that talks to one simulation."""
 
-    def __init__(self, provider: str, faults: str, folder: Path, seed: int = 0) -> None:
-        self.provider = provider_named(provider, {})
+    def __init__(
+        self,
+        provider: str,
+        faults: str,
+        folder: Path,
+        seed: int = 0,
+        params: Mapping[str, object] | None = None,
+    ) -> None:
+        self.provider = provider_named(provider, params or {})
         self.simulation = Simulation(provider, FaultPlan.parse(faults), seed)
         self.carrier = SimulatedTransport(self.simulation, HEADERS)
+        self.callback: Callback | None = None
         self.image = folder / "a.png"
         self.image.write_bytes(sample("png"))
 
+    def files_of(self, row: Mapping[str, object]) -> tuple[LocalFile, ...]:
+        """Return what a row uploads: its image, as often as it names one."""
+        names = row.get("file", [])
+        count = len(names) if isinstance(names, list) else 1
+        return (LocalFile(str(self.image), self.image.stat().st_size, (64, 64)),) * count
+
+    async def ask(self, request: Request) -> Response:
+        """Send a request that is no submit."""
+        return await self.carrier.send(request, timeout_s=60)
+
     async def submit(self, row: Mapping[str, object]) -> SubmitVerdict | Exception:
         """Submit a row and return the verdict, or what came in the place of an answer."""
-        file = LocalFile(str(self.image), self.image.stat().st_size) if "file" in row else None
-        assert [p for p in self.provider.problems(row, file) if not p.warning] == []
-        request = self.provider.submit(self.provider.merged(row), file)
+        files = self.files_of(row)
+        assert [p for p in self.provider.problems(row, files) if not p.warning] == []
+        request = self.provider.submit(self.provider.merged(row), files, self.callback)
         try:
             return self.provider.read_submit(await self.carrier.send(request, timeout_s=60))
         except (Lost, NotSent) as exc:

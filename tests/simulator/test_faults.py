@@ -49,7 +49,7 @@ def test_a_plan_prints_as_the_text_that_makes_it(text: str) -> None:
     [
         ("drop=0.1", "unknown knob 'drop'"),
         ("drop_after", "'drop_after'"),
-        ("drop_after=0.1,flaky", "presets (calm, flaky, hostile) come first"),
+        ("drop_after=0.1,flaky", "presets (calm, flaky, nightly, hostile) come first"),
         ("drop_after=0.1,drop-after=0.2", "'drop_after' is set twice"),
         ("drop_after=much", "drop_after=much is not a share"),
         ("drop_after=1.5", "drop_after=1.5 is not a share"),
@@ -60,8 +60,11 @@ def test_a_plan_prints_as_the_text_that_makes_it(text: str) -> None:
         ("credits=1.5", "credits=1.5 is not a count"),
         ("credits=-2", "credits=-2 is not a count"),
         ("duration=soon", "lognormal:median:sigma"),
-        ("era=e9", "era=e9 is not a e2|e4|e5"),
+        ("era=e9", "era=e9 is not a e5|e4|e2"),
         ("tier=gold", "tier=gold"),
+        ("balance_usd=-1", "balance_usd=-1.0 is not a usd"),
+        ("price_usd=inf", "price_usd=inf is not a usd"),
+        ("hook_retry_scale=-1", "hook_retry_scale=-1.0 is not a factor"),
     ],
 )
 def test_a_plan_that_is_none_is_refused_in_one_line(text: str, told: str) -> None:
@@ -74,11 +77,15 @@ def test_a_plan_that_is_none_is_refused_in_one_line(text: str, told: str) -> Non
 
 
 def test_the_help_lists_every_knob_on_a_line_of_its_own() -> None:
-    """No knob without a kind and a text; no line too long for a terminal."""
-    lines = knobs()
+    """No knob without a group, a kind and a text; no line too long for a terminal."""
+    groups = knobs()
+    lines = [line for group in groups for line in group]
     for knob in fields(FaultPlan):
-        line = next(line for line in lines if line.startswith(f"{knob.name} "))
+        (line,) = (line for line in lines if line.startswith(f"  {knob.name} "))
         assert len(line.split(maxsplit=2)) == 3
+
+    assert all(group[0].endswith(":") for group in groups[:-2])
+    assert [len(line.strip()) for line in lines if not line.strip()] == []
 
     assert max(map(len, lines)) <= 116
 

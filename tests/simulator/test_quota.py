@@ -39,6 +39,20 @@ def test_who_waits_as_told_is_let_through(gaps_s: list[float]) -> None:
             assert not quota.take(limit, now_s).refused
 
 
+@given(st.floats(0, 3 * DAY_S), gaps)
+def test_the_calendars_days_end_at_midnight(now_s: float, gaps_s: list[float]) -> None:
+    """The day's count starts anew at a multiple of a day, never in between."""
+    quota, limit = Quota(), Limit(0, 3, calendar=True)
+    passed: dict[int, int] = {}
+    for gap_s in gaps_s:
+        now_s += gap_s * 300
+        standing = quota.take(limit, now_s)
+        assert standing.day_resets_at == (now_s // DAY_S + 1) * DAY_S
+        day = int(now_s // DAY_S)
+        assert bool(standing.refused) is (passed.get(day, 0) == 3)
+        passed[day] = passed.get(day, 0) + (not standing.refused)
+
+
 def test_a_refused_request_uses_nothing_up() -> None:
     """Asking too often does not cost the next window, nor the day."""
     quota, limit = Quota(), Limit(1, 2)

@@ -19,6 +19,7 @@ import pytest
 
 from batcher.core.errors import UsageError
 from batcher.simulator import FaultPlan, Simulation, serve
+from tests.simulator.test_deapi import GENERATION
 
 HEADERS = {"X-API-Key": "test-key", "Accept": "application/json", "User-Agent": "batcher/1"}
 BEARER = {**HEADERS, "Authorization": "Bearer test-key"}
@@ -213,6 +214,40 @@ async def test_the_admin_routes_show_and_change() -> None:
 
         async with session.get("/_simulator/ledger") as response:
             assert orjson.loads(await response.read()) == orjson.loads(simulation.ledger.as_json())
+
+
+async def test_money_and_keys_are_changed_while_it_runs() -> None:
+    """Dollars are paid in, keys are exchanged; what cannot be read is told in one line."""
+    async with served("balance_usd=0.1,price_usd=0.05", api="deapi") as (session, simulation):
+        for path, body, status in [
+            ("usd", "0.44", 200),
+            ("usd", "-1", 400),
+            ("usd", "much", 400),
+            ("keys", " ", 400),
+            ("keys", "test-key\nnext-key\n", 200),
+        ]:
+            async with session.post(f"/_simulator/{path}", data=body) as response:
+                assert response.status == status
+
+        assert simulation.keys == ("test-key", "next-key")
+        for n, status in enumerate((200, 200, 422)):
+            fields = GENERATION | {"prompt": str(n)}
+            async with session.post("/api/v2/images/generations", json=fields) as response:
+                assert response.status == status
+
+        async with session.get("/_simulator/account") as response:
+            assert await response.json() == {
+                "balance_usd": 0.44,
+                "credits_left": None,
+                "charged_usd": 0.1,
+                "refunded_usd": 0.0,
+            }
+
+        async with session.post("/_simulator/keys", data="next-key") as response:
+            assert await response.json() == {"keys": 1}
+
+        async with session.get("/api/v2/jobs/x") as response:
+            assert response.status == 401
 
 
 async def test_a_port_that_is_taken_is_told() -> None:
