@@ -25,6 +25,7 @@ COMMANDS = {
     "status": "Say how a run stands, also while it goes on.",
     "check": "Check every row of a manifest: no network, nothing spent.",
     "doubt": "Decide rows of which nobody knows whether they were paid for.",
+    "refunds": "List what was paid for without a result, for the API's support.",
     "simulate": "Serve a faithful local copy of an API, with faults on demand.",
     "demo": "See a whole run against the simulator: no key, no network, nothing spent.",
     "providers": "List the APIs that are known, with their parameters.",

@@ -1,31 +1,54 @@
-"""`batcher check`: every row parsed and validated, no network, nothing spent."""
+"""`batcher check`: every row parsed and validated, nothing spent.
+
+Rule: no network, and nothing is loaded that could open one, unless `--preflight` asks for it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
+from click.core import ParameterSource
 
 from batcher.cli.exits import OK, SOME_ROWS
 from batcher.cli.failure import say
 from batcher.cli.survey import Finding, Totals, survey
-from batcher.cli.values import one_of_each
-from batcher.cli.wishes import ConfiguredCommand, limit_option, provider_option, set_option
-from batcher.providers import provider_named
+from batcher.cli.values import count, job_cost, one_of_each
+from batcher.cli.wishes import (
+    ConfiguredCommand,
+    base_url_option,
+    key_file_option,
+    limit_option,
+    provider_option,
+    set_option,
+)
+from batcher.core.errors import UsageError
+from batcher.providers import Provider, provider_named
+from batcher.providers.base import Files
 from batcher.report.text import count_text, plain, rows_text
 
+if TYPE_CHECKING:
+    from batcher.cli.preflight import Asker
+    from batcher.cli.preflight_report import Report
+
 SHOWN_MAX = 20
+QUOTES = 20  # questions for prices; the meanest account has 200 a day
 EPILOG = """\b
 Examples:
   batcher check photos.jsonl --provider removit
   batcher check scans/ --provider deapi --set task=ocr
   batcher check photos.jsonl --provider removit --json > problems.jsonl
+  batcher check prompts.jsonl --provider deapi --preflight
 
-Exit codes: 0 all rows are good · 3 some are bad · 2 the manifest cannot be read.
-Warnings (a column that is nearly a parameter) do not change the exit code.
+Exit codes: 0 all rows are good; 3 some are bad; 2 the manifest cannot be read.
+With --preflight also: 3 the API would refuse some, or the balance is too low;
+2 the API refuses the key or cannot be reached. A warning changes nothing.
 """
+
+# Flags that would do nothing without --preflight, if they stand in the command itself.
+OF_PREFLIGHT = ("quotes", "cost_per_job", "base_url", "api_key_file")
 
 
 @click.command(cls=ConfiguredCommand, epilog=EPILOG)
@@ -34,24 +57,86 @@ Warnings (a column that is nearly a parameter) do not change the exit code.
 @set_option
 @limit_option
 @click.option("--json", is_flag=True, help="One JSON object a line: all problems, then the totals.")
+@click.option(
+    "--preflight",
+    is_flag=True,
+    help="Ask the API too: does the key work, what do the models allow, what will it cost, is the "
+    "balance enough. Spends nothing.",
+)
+@click.option(
+    "--quotes",
+    type=count,
+    default=QUOTES,
+    metavar="N",
+    help=f"With --preflight: ask for so many prices at most and estimate the rest. [{QUOTES}]",
+)
+@click.option(
+    "--cost-per-job",
+    type=job_cost,
+    metavar="AMOUNT",
+    help="With --preflight: what a job costs, instead of asking.",
+)
+@key_file_option
+@base_url_option
 def command(manifest: str, **flags: Any) -> int:
     """Check every row of MANIFEST as `run` would, and say what is wrong with it.
 
     MANIFEST is JSONL, CSV, a text file of URLs or paths, a folder of images, or - for standard
-    input; gzip is fine. Nothing is sent and no key is needed.
+    input; gzip is fine. Without --preflight nothing is sent and no key is needed.
     """
     provider = provider_named(flags["provider"], dict(one_of_each(flags["set"])))
+    asker = _asker(provider, flags)
+    if asker is None:
+        return _check(manifest, provider, None, flags)
+
+    return _check(manifest, asker.learn(), asker, flags)
+
+
+def _asker(provider: Provider, flags: dict[str, Any]) -> Asker | None:
+    if flags["preflight"]:
+        from batcher.cli.preflight import Asker
+
+        return Asker(provider, flags)
+
+    context = click.get_current_context()
+    for name in OF_PREFLIGHT:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag}: does nothing without --preflight; give that too")
+
+    return None
+
+
+def _check(manifest: str, provider: Provider, asker: Asker | None, flags: dict[str, Any]) -> int:
     totals = Totals()
-    findings = survey(manifest, provider, totals, limit=flags["limit"])
-    lines = json_lines(findings) if flags["json"] else text_lines(findings, manifest)
-    for line in lines:
+    usable = _no_matter if asker is None else asker.add
+    findings = survey(manifest, provider, totals, limit=flags["limit"], usable=usable)
+    for line in json_lines(findings) if flags["json"] else text_lines(findings, manifest):
         click.echo(line)
 
-    click.echo(json_totals(totals) if flags["json"] else text_totals(totals))
     if not totals.rows:
         say(f"warning: {plain(manifest)} has no rows")
 
-    return SOME_ROWS if totals.bad else OK
+    if not flags["json"]:
+        click.echo(text_totals(totals))
+
+    report = None if asker is None else asker.report(totals.good)
+    if report is not None:
+        _tell(report, is_json=flags["json"])
+
+    if flags["json"]:
+        click.echo(json_totals(totals))
+
+    return SOME_ROWS if totals.bad or (report is not None and not report.is_good) else OK
+
+
+def _no_matter(line: int, values: Mapping[str, object], files: Files) -> None:
+    """Let a row that can be used pass."""
+
+
+def _tell(report: Report, *, is_json: bool) -> None:
+    for line in [_json(report.as_json())] if is_json else ["", *report.lines()]:
+        click.echo(line)
 
 
 def text_lines(findings: Iterator[Finding], manifest: str) -> Iterator[str]:

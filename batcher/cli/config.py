@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 NAME = "batcher.toml"
+LISTS = ("set", "variants")  # what may be written as a list of texts
 
 
 def read_config(path: Path, known: Iterable[str]) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def _value(name: str, value: Any, path: Path) -> Any:
     if name == "set" and isinstance(value, dict):
         return list(value.items())
 
-    if name == "set" and isinstance(value, list):
+    if name in LISTS and isinstance(value, list):
         return value
 
     if name == "set" or isinstance(value, dict | list):

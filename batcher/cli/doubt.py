@@ -25,6 +25,7 @@ from batcher.cli.wishes import STDIN, existing_run
 from batcher.core.errors import UsageError
 from batcher.core.journal import Journal
 from batcher.providers import PROVIDERS
+from batcher.report.money import currency_of
 from batcher.report.summary import SummaryFile
 from batcher.report.text import command_text, path_word, rows_text
 
@@ -181,7 +182,7 @@ def _deciding(directory: RunDirectory) -> Iterator[tuple[Journal, OutcomeFiles, 
         try:
             yield journal, outcomes, frozen.provider
         finally:
-            SummaryFile(directory.path).decided(journal.counters())
+            SummaryFile(directory.path, currency_of(frozen)).decided(journal.counters())
 
 
 def _tell(directory: RunDirectory, count: int, what: str, *, resume: bool = True) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
@@ -37,6 +37,7 @@ from batcher.core.stats import ErrorView, Snapshot
 from batcher.engine.run import Run
 from batcher.engine.session import open_session
 from batcher.report.closing import closing_lines
+from batcher.report.money import currency_of
 from batcher.report.summary import RunState, Summary, SummaryFile
 from batcher.report.views import View
 
@@ -52,6 +53,7 @@ class Drive:
     settings: Settings
     key: Secret
     screen: Screen
+    read_again: Callable[[], Secret] | None = None  # the key, from where it came
     read_manifest: bool = True
 
     @property
@@ -68,7 +70,7 @@ def drive(job: Drive) -> int:
     lines = closing_lines(
         ended.summary, job.directory.path, job.title, ended.errors, program=program()
     )
-    job.screen.tell(lines, code)
+    job.screen.tell([ended.redaction.text(line) for line in lines], code)
     return code
 
 
@@ -78,7 +80,8 @@ class Ended:
 
     summary: Summary
     signal: Signals | None  # that ended it, if one did
-    errors: Mapping[ErrorKind, ErrorView]  # that this process met
+    errors: Mapping[ErrorKind, ErrorView]  # that this process met, in the API's own words
+    redaction: Redaction  # for whatever of these is shown
 
 
 async def conduct(job: Drive) -> Ended:
@@ -96,7 +99,7 @@ async def conduct(job: Drive) -> Ended:
         if isinstance(cause, BatcherError) and cause.exit_code != Crashed.exit_code:
             raise cause from error
 
-        told = Redaction((job.key,)).text("".join(traceback.format_exception(cause)))
+        told = log.redaction.text("".join(traceback.format_exception(cause)))
         log.error("run.crashed", traceback=told)
         raise Crashed(told, job.directory.log) from None
     finally:
@@ -106,7 +109,7 @@ async def conduct(job: Drive) -> Ended:
 
 async def _conduct(job: Drive, log: RunLog, view: View) -> Ended:
     with _disk_trouble(job.directory.summary):
-        file = SummaryFile(job.directory.path)
+        file = SummaryFile(job.directory.path, currency_of(job.frozen))
         file.begin()
 
     async with open_session(
@@ -116,6 +119,7 @@ async def _conduct(job: Drive, log: RunLog, view: View) -> Ended:
         job.key,
         log=log,
         read_manifest=job.read_manifest,
+        reread=_hiding(job.read_again, log),
     ) as run:
         brakes = Brakes(run, job.settings.grace_s, view.say)
         keeper = _Keeper(run, file)
@@ -141,7 +145,20 @@ async def _conduct(job: Drive, log: RunLog, view: View) -> Ended:
 
         view.show(run.snapshot())
         log.info("run.ended", summary=msgspec.to_builtins(summary))
-        return Ended(summary, brakes.signal, run.snapshot().errors)
+        return Ended(summary, brakes.signal, run.snapshot().errors, log.redaction)
+
+
+def _hiding(read_again: Callable[[], Secret] | None, log: RunLog) -> Callable[[], Secret] | None:
+    """Return *read_again*, but whatever it reads is taken out of the log before anybody has it."""
+    if read_again is None:
+        return None
+
+    def reread() -> Secret:
+        key = read_again()
+        log.redaction.hide(key)
+        return key
+
+    return reread
 
 
 async def _execute(job: Drive, run: Run, brakes: Brakes, keeper: _Keeper, log: RunLog) -> None:

@@ -10,17 +10,23 @@ import msgspec
 from batcher.adapters.rundir import RunDirectory
 from batcher.cli.check import text_lines, text_totals
 from batcher.cli.exits import OK, SOME_ROWS
-from batcher.cli.flags import DEFAULTS, FLAGS, Flag, duration_flag
+from batcher.cli.flag_table import FLAGS, Flag
+from batcher.cli.flags import DEFAULTS, duration_flag
 from batcher.cli.survey import Totals, survey
 from batcher.core.exchange import Request
 from batcher.core.journal import Entry
 from batcher.core.model import iso
+from batcher.core.money import amount_text, nanos
+from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
 from batcher.engine.files import RowUnusable, local_files
 from batcher.providers import Provider, provider_named
-from batcher.report.text import plain
+from batcher.providers.base import Callback
+from batcher.report.money import money_text
+from batcher.report.text import count_text, plain
 
 BODY_CHARS_MAX = 2_000
+HIDDEN = "***"  # for what is made anew for every submit and known to nobody else
 
 
 def show_dry_run(manifest: str, frozen: Frozen, settings: Settings, directory: RunDirectory) -> int:
@@ -35,9 +41,12 @@ def show_dry_run(manifest: str, frozen: Frozen, settings: Settings, directory: R
     for line in _plan(provider, frozen, settings, directory):
         click.echo(line)
 
+    for line in _costs(provider, settings, totals.good):
+        click.echo(line)
+
     if totals.first is not None:
         click.echo("")
-        for line in _first_request(provider, frozen, totals.first):
+        for line in _first_request(provider, frozen, settings, totals.first):
             click.echo(line)
 
     click.echo("\nNothing was sent.")
@@ -65,22 +74,50 @@ def _plan(
             yield f"setting        {typed(flag, value)}"
 
 
+def _costs(provider: Provider, settings: Settings, good: int) -> Iterator[str]:
+    """Yield what the rows cost by the user's own word; nobody is asked here."""
+    each, most = settings.cost_per_job, settings.max_jobs
+    if each is None:
+        return
+
+    currency = None if provider.account is None else provider.account.currency
+    jobs, cost = good if most is None else min(good, most), nanos(each)
+    total, one = money_text(jobs * cost, currency), money_text(cost, currency)
+    yield f"cost           {total}: {count_text(jobs)} job{'' if jobs == 1 else 's'} at {one}"
+    if settings.max_cost is not None and jobs * cost > nanos(settings.max_cost):
+        yield f"               stops before {money_text(nanos(settings.max_cost), currency)}"
+
+
 def typed(flag: Flag, value: object) -> str:
     """Return a flag as a person types it to get *value*."""
     if isinstance(value, bool):
         return flag.name if value else f"--no-{flag.name.removeprefix('--')}"
 
-    text = iso(value) if flag.field == "finish_by" and isinstance(value, float) else str(value)
-    if flag.field.endswith("_s") and isinstance(value, int | float):
-        text = duration_flag(value)
-
-    return f"{flag.name} {plain(text)}"
+    return f"{flag.name} {plain(_typed_value(flag, value), 2_000)}"
 
 
-def _first_request(provider: Provider, frozen: Frozen, entry: Entry) -> Iterator[str]:
+def _typed_value(flag: Flag, value: object) -> str:
+    match value:
+        case int() | float() if flag.field.endswith("_s"):
+            return duration_flag(value)
+        case float() if flag.field == "finish_by":
+            return iso(value) or ""
+        case float():
+            return amount_text(nanos(value))
+        case tuple():
+            return ",".join(value)
+        case _:
+            return str(value)
+
+
+def _first_request(
+    provider: Provider, frozen: Frozen, settings: Settings, entry: Entry
+) -> Iterator[str]:
     values = msgspec.json.decode(entry.body, type=dict[str, object])
+    url = settings.webhook_url
+    hidden = None if url is None else Callback(f"{url}/{HIDDEN}", Secret(HIDDEN, "this run"))
     try:
-        request = provider.submit(values, local_files(values, entry.base))
+        request = provider.submit(values, local_files(values, entry.base), hidden)
     except RowUnusable as gone:
         yield f"first request  cannot be made: {plain(gone.error.message)}"
         return

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import wrap
 from typing import Any
 
 import click
 import msgspec
 
 from batcher.core.errors import UsageError
+from batcher.core.money import nanos
 from batcher.providers import PROVIDERS, Facts, Provider, provider_named
+from batcher.report.money import money_text
 
+WIDTH = 78
+INDENT = "    "
 EPILOG = """\b
 Examples:
   batcher providers
@@ -48,6 +53,8 @@ def _in_short(provider: Provider) -> Iterator[str]:
     yield f"  key       {facts.key_env}"
     yield f"  needs     {', '.join(facts.required_settings) or 'nothing more'}"
     yield f"  limits    {_limits(provider)}"
+    yield f"  money     {_money(provider)}"
+    yield f"  calls     {_calls(provider)}"
     yield f"  docs      {facts.docs_url}"
 
 
@@ -60,6 +67,13 @@ def _all_about(provider: Provider) -> Iterator[str]:
         yield "\nRequired, in every row or by --set:"
         yield from _table(facts.required_settings)
 
+    if facts.tasks:
+        yield "\nTasks, and the parameters of each:"
+        for name, about in facts.tasks.items():
+            yield f"  {name}: {about}"
+            takes = ", ".join(_takes(provider, name))
+            yield from wrap(takes, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
+
     yield "\nParameters: columns of the manifest, or --set KEY=VALUE for all rows:"
     yield from _table(facts.parameters)
 
@@ -68,6 +82,28 @@ def _table(lines: Any) -> Iterator[str]:
     width = max(map(len, lines), default=0)
     for name, text in lines.items():
         yield f"  {name:<{width}}  {text}"
+
+
+def _takes(provider: Provider, task: str) -> list[str]:
+    """Return the columns that a task sends; its images are not among them."""
+    row = dict.fromkeys(provider.facts.parameters, 1) | {"task": task}
+    return [name for name in provider.merged(row) if name != "task"]
+
+
+def _money(provider: Provider) -> str:
+    account = provider.account
+    if account is None:
+        return "tells neither prices nor the balance; --cost-per-job takes their place"
+
+    least = money_text(nanos(account.balance_min), account.currency)
+    return f"tells prices and the balance; takes no submit with less than {least}"
+
+
+def _calls(provider: Provider) -> str:
+    if provider.callbacks is None:
+        return "makes none, so jobs are polled"
+
+    return "makes signed ones (webhooks): --webhook-listen with --webhook-url"
 
 
 def _limits(provider: Provider) -> str:
@@ -82,7 +118,7 @@ def _limits(provider: Provider) -> str:
 
 def _as_json(provider: Provider) -> dict[str, object]:
     facts: Facts = provider.facts
-    limits = provider.limits()
+    limits, account = provider.limits(), provider.account
     return {
         "name": facts.name,
         "title": facts.title,
@@ -91,6 +127,14 @@ def _as_json(provider: Provider) -> dict[str, object]:
         "docs_url": facts.docs_url,
         "parameters": dict(facts.parameters),
         "required_settings": dict(facts.required_settings),
-        "limits": {"submit": limits.submit, "status": limits.status},
+        "tasks": {
+            name: {"about": about, "parameters": _takes(provider, name)}
+            for name, about in facts.tasks.items()
+        },
+        "limits": {"submit": limits.submit, "status": limits.status, "price": limits.price},
         "cautious_rate": facts.cautious_rate,
+        "currency": None if account is None else account.currency,
+        "balance_min": None if account is None else account.balance_min,
+        "prices": account is not None,
+        "webhooks": provider.callbacks is not None,
     }

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import read_run_file, write_run_file
+from batcher.cli.contradictions import refuse_contradictions
 from batcher.cli.flags import settings_flags
 from batcher.cli.wishes import (
     STDIN,
     ResumingCommand,
     existing_run,
     key_file_option,
+    key_source,
     resumed_settings,
     screen_of,
     screen_options,
@@ -46,21 +48,31 @@ def command(run: str, **flags: Any) -> int:
     stay as they are until somebody decides. On a finished run no request is made.
     """
     directory = existing_run(run)
-    _, key = opened(directory, flags)
+    _, key, read_again = opened(directory, flags)
     with directory.lock(time.time()):
-        return go_on(directory, key, flags)
+        return go_on(directory, key, read_again, flags)
 
 
-def opened(directory: RunDirectory, flags: dict[str, Any]) -> tuple[Frozen, Secret]:
-    """Return what a run is about, and the key for it, before anything is touched."""
-    from batcher.adapters.keys import read_key
+def opened(
+    directory: RunDirectory, flags: dict[str, Any]
+) -> tuple[Frozen, Secret, Callable[[], Secret]]:
+    """Return what a run is about, its key, and the way to read that again. Touches nothing.
 
-    frozen, _ = read_run_file(directory.run_file)
+    Raises `UsageError` for flags that the run cannot go on with.
+    """
+    frozen, stored = read_run_file(directory.run_file)
+    refuse_contradictions(frozen, resumed_settings(stored, flags, time.time()))
     facts = provider_named(frozen.provider, frozen.params).facts
-    return frozen, read_key(facts.key_env, flags["api_key_file"], os.environ)
+    read_again = key_source(facts.key_env, flags["api_key_file"])
+    return frozen, read_again(), read_again
 
 
-def go_on(directory: RunDirectory, key: Secret, flags: dict[str, Any]) -> int:
+def go_on(
+    directory: RunDirectory,
+    key: Secret,
+    read_again: Callable[[], Secret],
+    flags: dict[str, Any],
+) -> int:
     """Bring a run whose lock is held to its end, with its own settings and the flags given now.
 
     A manifest that came by a pipe cannot be read twice: then the journal knows the rows.
@@ -72,5 +84,6 @@ def go_on(directory: RunDirectory, key: Secret, flags: dict[str, Any]) -> int:
     if settings != stored:
         write_run_file(directory.run_file, frozen, settings)
 
-    again = frozen.manifest != STDIN
-    return drive(Drive(directory, frozen, settings, key, screen_of(flags), read_manifest=again))
+    readable = frozen.manifest != STDIN
+    screen = screen_of(flags)
+    return drive(Drive(directory, frozen, settings, key, screen, read_again, readable))

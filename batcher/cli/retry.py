@@ -38,7 +38,7 @@ downloads them. Only a row without a job, or whose job has failed, is submitted 
 def command(run: str, **flags: Any) -> int:
     """Take the exhausted rows of RUN up again, then go on like `resume`."""
     directory = existing_run(run)
-    frozen, key = opened(directory, flags)
+    frozen, key, read_again = opened(directory, flags)
     kind = None if flags["kind"] is None else ErrorKind(flags["kind"])
     with directory.lock(time.time()):
         from batcher.engine.decide import retry
@@ -50,4 +50,4 @@ def command(run: str, **flags: Any) -> int:
         if not flags["quiet"]:
             say(f"{rows_text(count)} taken up again")
 
-        return go_on(directory, key, flags)
+        return go_on(directory, key, read_again, flags)

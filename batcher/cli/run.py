@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -12,14 +11,17 @@ import click
 
 from batcher.adapters.rundir import RunDirectory, default_run_directory
 from batcher.adapters.runfile import differences, read_run_file, write_run_file
+from batcher.cli.contradictions import refuse_contradictions
 from batcher.cli.failure import say
 from batcher.cli.flags import settings_flags
 from batcher.cli.wishes import (
     IN_RUN,
     STDIN,
     ConfiguredCommand,
+    base_url_option,
     frozen_of,
     key_file_option,
+    key_source,
     new_settings,
     provider_option,
     screen_of,
@@ -52,7 +54,7 @@ process, 74 disk failed, 130 or 143 interrupted and resumable.
 @click.argument("manifest")
 @provider_option
 @click.option("--run-dir", metavar="DIR", help="Where the run lives. [runs/<manifest>-<provider>]")
-@click.option("--base-url", metavar="URL", help="Another address of the API. [the provider's own]")
+@base_url_option
 @set_option
 @click.option(
     "--download",
@@ -77,6 +79,7 @@ def command(manifest: str, **flags: Any) -> int:
     directory = RunDirectory(_run_path(manifest, flags))
     frozen = frozen_of(manifest, flags, directory)
     settings = new_settings(flags, frozen.base_url)
+    refuse_contradictions(frozen, settings)
     if flags["dry_run"]:
         from batcher.cli.dry_run import show_dry_run
 
@@ -84,10 +87,8 @@ def command(manifest: str, **flags: Any) -> int:
         refuse_another_run(directory, frozen)
         return show_dry_run(manifest, frozen, settings, directory)
 
-    from batcher.adapters.keys import read_key
-
-    facts = PROVIDERS[frozen.provider].facts
-    key = read_key(facts.key_env, flags["api_key_file"], os.environ)
+    read_again = key_source(PROVIDERS[frozen.provider].facts.key_env, flags["api_key_file"])
+    key = read_again()
 
     from batcher.adapters.manifest import open_manifest
     from batcher.cli.drive import Drive, drive
@@ -99,7 +100,7 @@ def command(manifest: str, **flags: Any) -> int:
     directory.create()
     with directory.lock(time.time()):
         begin_or_resume(directory, frozen, settings)
-        return drive(Drive(directory, frozen, settings, key, screen_of(flags)))
+        return drive(Drive(directory, frozen, settings, key, screen_of(flags), read_again))
 
 
 def _run_path(manifest: str, flags: dict[str, Any]) -> Path:

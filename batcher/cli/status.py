@@ -8,9 +8,11 @@ import time
 import click
 
 from batcher.adapters.rundir import RunDirectory
+from batcher.adapters.runfile import read_run_file
 from batcher.cli.program import program
 from batcher.cli.wishes import existing_run
 from batcher.report.closing import closing_lines
+from batcher.report.money import currency_of
 from batcher.report.summary import Summary, brought_to, read_summary, seen_from_outside
 
 WATCH_EVERY_S = 2.0
@@ -66,11 +68,12 @@ def look(directory: RunDirectory) -> Summary:
         summary = seen_from_outside({}, None, is_owned=directory.is_owned())
         return brought_to(summary, time.time(), directory.owned_since())
 
+    currency = currency_of(read_run_file(directory.run_file)[0])
     journal = SqliteJournal.read(directory.journal)
     try:
         is_owned = directory.is_owned()
-        counters = journal.counters()
-        summary = seen_from_outside(counters, read_summary(directory.path), is_owned=is_owned)
+        counters, last = journal.counters(), read_summary(directory.path)
+        summary = seen_from_outside(counters, last, is_owned=is_owned, currency=currency)
         return brought_to(summary, time.time(), directory.owned_since())
     finally:
         journal.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -23,6 +23,7 @@ BUCKETS = 256
 UNREADABLE = "unreadable"  # what is wrong with a line of which no field can be named
 
 Unit = Literal["line", "row", "file"]
+Usable = Callable[[int, Mapping[str, object], Files], None]  # line, own values, files
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +57,26 @@ class Totals:
 
 
 def survey(
-    source: str, provider: Provider, totals: Totals, *, limit: int | None = None
+    source: str,
+    provider: Provider,
+    totals: Totals,
+    *,
+    limit: int | None = None,
+    usable: Usable = lambda _line, _values, _files: None,
 ) -> Iterator[Finding]:
     """Read the manifest *source* and yield what is wrong with it, filling *totals* on the way.
 
-    Raises `UsageError` if it cannot be read.
+    `usable` is called with each row that can be used. Raises `UsageError` if it cannot be read.
     """
     manifest = open_manifest(source)
-    for finding in _found(manifest, provider, totals, limit):
+    for finding in _found(manifest, _WarningCheck(provider, usable), totals, limit):
         unit: Unit = "file" if manifest.is_folder else "row" if manifest.is_table else "line"
         yield replace(finding, unit=unit)
 
 
 def _found(
-    manifest: Manifest, provider: Provider, totals: Totals, limit: int | None
+    manifest: Manifest, check: _WarningCheck, totals: Totals, limit: int | None
 ) -> Iterator[Finding]:
-    check = _WarningCheck(provider)
     ids = _Ids()
     for entry in manifest.entries(check, limit=limit):
         totals.rows += 1
@@ -113,9 +118,11 @@ def _findings(entry: Entry, problem: RowError) -> Iterator[Finding]:
 class _WarningCheck(ProviderCheck):
     """The check of a run, which also gathers what `run` does not care about."""
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, usable: Usable) -> None:
         super().__init__(provider)
         self._dialect = provider
+        self._usable = usable
+        self._row: tuple[Mapping[str, object], Files] | None = None  # if it can be used
         self._of_this_row: list[Problem] = []
         self._first: dict[str, Finding] = {}
         self._rows: Counter[str] = Counter()
@@ -125,6 +132,7 @@ class _WarningCheck(ProviderCheck):
         problems = self._dialect.problems(values, files)
         self._of_this_row = [problem for problem in problems if problem.warning]
         hard = [problem for problem in problems if not problem.warning]
+        self._row = None if hard else (values, files)
         return row_error(hard) if hard else None
 
     def stood_at(self, entry: Entry) -> None:
@@ -135,7 +143,10 @@ class _WarningCheck(ProviderCheck):
             found = Finding(entry.line, problem.field, problem.message, entry.id, own, warning=True)
             self._first.setdefault(problem.field, found)
 
-        self._of_this_row = []
+        if self._row is not None:
+            self._usable(entry.line, *self._row)
+
+        self._of_this_row, self._row = [], None
 
     def warnings(self) -> list[Finding]:
         """Return one warning for each column, with the first line that has it."""

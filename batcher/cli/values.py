@@ -17,10 +17,18 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from batcher.core.money import JOB_COST_MAX
+
 T = TypeVar("T")
 
 NONE = "none"  # takes a limit away again that a run was started with
 
+AMOUNT_MIN = 0.000_000_001  # what money is counted in
+AMOUNT_MAX = 1_000_000_000.0
+CLAIM_WAIT_S_MAX = 86_400.0
+
+_AMOUNT = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,9})?")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
@@ -79,6 +87,50 @@ def _seconds(text: str) -> float | None:
         return None
 
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+
+
+def claim_wait(value: Any) -> float:
+    """Read a duration of a day at most: so long a row keeps its place, and others wait for it."""
+    seconds = duration(value)
+    if seconds > CLAIM_WAIT_S_MAX:
+        raise click.BadParameter(f"{value!r} is too long: a day (24h) at most")
+
+    return seconds
+
+
+def amount(value: Any) -> float:
+    """Read an amount of money above 0, such as `12.50`, in whichever currency the API counts."""
+    return _amount(value, AMOUNT_MAX)
+
+
+def job_cost(value: Any) -> float:
+    """Read what one job costs; far above what any does, a digit has slipped in."""
+    return _amount(value, JOB_COST_MAX)
+
+
+def _amount(value: Any, most: float) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    text = isinstance(value, str) and _AMOUNT.fullmatch(value.strip())
+    found = value if number else float(value) if text else 0
+    if not AMOUNT_MIN <= found <= most:  # also for what is no number, and for NaN
+        raise click.BadParameter(
+            f"{value!r} is not such an amount: write a number above 0 and up to {most:,.0f}, such "
+            "as 12.50 or 0.0035, without a currency"
+        )
+
+    return float(found)
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """Read `clipping,shadowTop`; `batcher.toml` may give a list."""
+    given = value if isinstance(value, list | tuple) else str(value).split(",")
+    found = tuple(str(name).strip() for name in given)
+    wrong = [name for name in found if not _NAME.fullmatch(name)]
+    if wrong or len(set(found)) < len(found):
+        what = f"{wrong[0][:80]!r} is no name" if wrong else "a name is there twice"
+        raise click.BadParameter(f"{what}: write the API's own words, such as clipping,compose")
+
+    return found
 
 
 def rate(value: Any) -> str:

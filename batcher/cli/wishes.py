@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from batcher.cli.origin import checked_base_url, is_loopback
 from batcher.cli.screen import Screen
 from batcher.cli.values import SetOption, count, key_value, one_of_each
 from batcher.core.errors import UsageError
+from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
 from batcher.providers import PROVIDERS, provider_named
 
@@ -65,6 +66,11 @@ key_file_option = click.option(
 )
 
 
+base_url_option = click.option(
+    "--base-url", metavar="URL", help="Another address of the API. [the provider's own]"
+)
+
+
 def screen_options(function: C) -> C:
     """Give a command the flags that say what is shown."""
     for option in (
@@ -99,7 +105,7 @@ class ConfiguredCommand(SectionedCommand):
             extra["default_map"] = read_config(Path(NAME), RUN_OPTIONS)
 
         if not HELP.intersection(args):
-            warn_of_variables(os.environ)
+            warn_of_variables(os.environ, [param.name or "" for param in self.params])
 
         try:
             return super().make_context(info_name, args, parent, auto_envvar_prefix=PREFIX, **extra)
@@ -107,9 +113,12 @@ class ConfiguredCommand(SectionedCommand):
             raise _with_source(error) from None
 
 
-def warn_of_variables(environ: Mapping[str, str]) -> None:
-    """Tell of each variable that is nearly one of ours: a limit that does nothing costs money."""
-    known = [name.upper() for name in RUN_OPTIONS]
+def warn_of_variables(environ: Mapping[str, str], own: Iterable[str]) -> None:
+    """Tell of each variable that is nearly one of ours: a limit that does nothing costs money.
+
+    *own* are the options of this command, which `run` need not have.
+    """
+    known = [name.upper() for name in (*RUN_OPTIONS, *own)]
     given = [name.removeprefix(f"{PREFIX}_") for name in environ if name.startswith(f"{PREFIX}_")]
     for name in sorted(set(given).difference(known)):
         for near in difflib.get_close_matches(name, known, 1, NEAR):
@@ -137,6 +146,13 @@ class ResumingCommand(ConfiguredCommand):
     """The same for a run that exists: its own `run.toml` is its configuration."""
 
     reads_file = False
+
+
+def key_source(key_env: str, key_file: str | None) -> Callable[[], Secret]:
+    """Return a reader of the API key that can be called again, when the key was replaced."""
+    from batcher.adapters.keys import read_key
+
+    return lambda: read_key(key_env, key_file, os.environ)
 
 
 def screen_of(flags: Mapping[str, Any]) -> Screen:

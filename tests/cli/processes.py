@@ -37,8 +37,8 @@ class Shell:
     def environ(self) -> dict[str, str]:
         """Return the environment of the commands: nobody's settings, our key."""
         ours = {k: v for k, v in os.environ.items() if not k.startswith("BATCHER_")}
-        mine = {"PYTHONPATH": str(ROOT), "REMOVIT_API_KEY": self.key, "NO_COLOR": "1"}
-        return {**ours, **mine}
+        keys = {"REMOVIT_API_KEY": self.key, "DEAPI_API_KEY": self.key}
+        return {**ours, **keys, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
 
     def start(self, *words: str, pipe: bool = False) -> subprocess.Popen[str]:
         """Start a command whose output is read while it runs; *pipe*: its input stays open."""
@@ -81,9 +81,9 @@ class Shell:
 
 
 @contextmanager
-def simulated(faults: str, *, seed: int = 0) -> Iterator[Api]:
+def simulated(faults: str, *, seed: int = 0, provider: str = "removit") -> Iterator[Api]:
     """Serve a simulated API from a process of its own."""
-    words = ["simulate", "--provider", "removit", "--seed", str(seed), "--key", KEY]
+    words = ["simulate", "--provider", provider, "--seed", str(seed), "--key", KEY]
     child = subprocess.Popen(
         [sys.executable, "-m", "batcher", *words, "--faults", faults],
         cwd=ROOT,
@@ -94,7 +94,7 @@ def simulated(faults: str, *, seed: int = 0) -> Iterator[Api]:
     assert child.stdout is not None
     try:
         export, command = child.stdout.readline(), child.stdout.readline()
-        assert export == f"export REMOVIT_API_KEY={KEY}\n"
+        assert export == f"export {provider.upper()}_API_KEY={KEY}\n"
         found = re.search(r"--base-url (\S+)", command)
         assert found is not None, command
         api = Api(found[1])

@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 
 from batcher.cli.app import cli
 from batcher.cli.check import SHOWN_MAX
+from batcher.cli.survey import Totals, survey
+from batcher.providers import provider_named
 
 GOOD = '{"id": "%s", "file_url": "https://a.example/%s.jpg"}'
 
@@ -98,7 +100,7 @@ def test_an_image_of_a_folder_is_named() -> None:
     Path("photos/shop/1.png").touch()
     result = CliRunner().invoke(cli, ["check", "photos", "--provider", "removit"])
 
-    assert result.stdout.splitlines()[0] == "photos: shop/1.png: file: is empty"
+    assert result.stdout.splitlines()[0] == "photos: shop/1.png: file: 1.png is empty"
 
 
 @pytest.mark.parametrize(
@@ -144,3 +146,43 @@ def test_set_and_limit_count() -> None:
 
     assert check(*rows, more=("--set", "mode=nonsense")).exit_code in (2, 3)
     assert "1 row: 1 good" in check(*rows, "{", more=("--limit", "1")).stdout
+
+
+def test_only_rows_that_can_be_used_are_priced() -> None:
+    """Not one that is wrong, has a wrong id, or cannot be read: each is handed on once or never."""
+    Path("m.jsonl").write_text("\n".join([GOOD % (1, 1), "{", GOOD % ("", 2), "{}", GOOD % (3, 3)]))
+    lines: list[int] = []
+    found = survey(
+        "m.jsonl",
+        provider_named("removit", {}),
+        Totals(),
+        usable=lambda line, _values, _files: lines.append(line),
+    )
+
+    assert len(list(found)) == 3
+    assert lines == [1, 5]
+
+
+def test_a_variable_of_the_check_is_no_slip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BATCHER_QUOTES is nearly BATCHER_QUOTE, and is meant."""
+    monkeypatch.setenv("BATCHER_QUOTES", "5")
+
+    assert check(GOOD % (1, 1)).stderr == ""
+
+
+@pytest.mark.parametrize(
+    "words", [("--quotes", "5"), ("--cost-per-job", "1"), ("--base-url", "https://a.example")]
+)
+def test_a_flag_that_would_do_nothing(words: tuple[str, ...]) -> None:
+    """Whoever asks for money and not for the API gets no silent answer."""
+    result = check(GOOD % (1, 1), more=words)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{words[0]}: does nothing without --preflight" in result.stderr
+
+
+def test_what_is_written_down_for_run_does_not_disturb_a_check() -> None:
+    """The file's base URL and cost are for runs; the check needs neither them nor the network."""
+    Path("batcher.toml").write_text("base-url = 'https://a.example'\ncost-per-job = 0.5\n")
+
+    assert check(GOOD % (1, 1)).stdout == "1 row: 1 good, 0 bad\n"

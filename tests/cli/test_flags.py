@@ -9,11 +9,13 @@ import click
 import msgspec
 import pytest
 
+from batcher.adapters.runfile import read_run_file, write_run_file
 from batcher.cli.app import cli
-from batcher.cli.flags import FLAGS, given_settings
+from batcher.cli.flag_table import FLAGS
+from batcher.cli.flags import given_settings
 from batcher.cli.run import command as run
 from batcher.cli.wishes import RUN_OPTIONS, new_settings, resumed_settings
-from batcher.core.settings import Settings
+from batcher.core.settings import Frozen, Settings
 
 PROMISED = {
     "--base-url", "--set", "--rate", "--status-rate", "--in-flight", "--connections",
@@ -21,7 +23,8 @@ PROMISED = {
     "--limit", "--dry-run", "--finish-by", "--max-duration", "--max-jobs", "--max-failures",
     "--max-wait", "--max-outage", "--wait-for-credits", "--grace", "--allow-private", "--quiet",
     "--json", "--log-level", "--provider", "--run-dir", "--api-key-file", "--allow-changed",
-    "--on-500",
+    "--on-500", "--variants", "--max-cost", "--cost-per-job", "--quote", "--webhook-listen",
+    "--webhook-url", "--claim-wait",
 }  # fmt: skip
 
 
@@ -83,7 +86,9 @@ def test_flags_set_what_they_say() -> None:
         "--status-timeout 5s --download-stall 9 --download-bytes-max 77 --job-timeout 1h "
         "--max-attempts 2 --on-doubt resubmit --max-duplicates 4 --on-500 hold --allow-changed "
         "--allow-private --limit 8 --max-jobs 9 --max-failures 5% --max-wait 2m --max-outage 3m "
-        "--max-duration 4m --finish-by 2999-01-01T00:00Z --wait-for-credits --grace 0 --new-key"
+        "--max-duration 4m --finish-by 2999-01-01T00:00Z --wait-for-credits --grace 0 --new-key "
+        "--variants clipping,compose --max-cost 12.5 --cost-per-job 0.05 --quote --claim-wait 3m "
+        "--webhook-listen [::1]:8080 --webhook-url https://hooks.example/batcher/"
     )
     settings = new_settings(parsed(*words.split()), "https://api.example")
 
@@ -113,6 +118,13 @@ def test_flags_set_what_they_say() -> None:
         wait_for_credits=True,
         grace_s=0,
         new_key=True,
+        variants=("clipping", "compose"),
+        max_cost=12.5,
+        cost_per_job=0.05,
+        quote=True,
+        claim_wait_s=180,
+        webhook_listen="[::1]:8080",
+        webhook_url="https://hooks.example/batcher",
     )
     assert settings.finish_by is not None
 
@@ -121,7 +133,8 @@ def test_flag_beats_variable_beats_file_beats_default(monkeypatch: pytest.Monkey
     """The published precedence, on one setting in each place."""
     Path("batcher.toml").write_text(
         'rate = "1/m"\nin-flight = 11\nmax_jobs = 12\njob-timeout = 60\nwait-for-credits = true\n'
-        'set = { seed = 4, prompt = "a b" }\n'
+        'set = { seed = 4, prompt = "a b" }\nvariants = ["a", "b"]\nmax-cost = 1e-05\n'
+        "cost-per-job = 1\n"
     )
     monkeypatch.setenv("BATCHER_RATE", "2/m")
     monkeypatch.setenv("BATCHER_IN_FLIGHT", "22")
@@ -130,6 +143,8 @@ def test_flag_beats_variable_beats_file_beats_default(monkeypatch: pytest.Monkey
 
     assert (settings.rate, settings.in_flight, settings.max_jobs) == ("3/m", 22, 12)
     assert (settings.job_timeout_s, settings.wait_for_credits) == (60, True)
+    assert (settings.variants, settings.max_cost) == (("a", "b"), 1e-05)
+    assert settings.cost_per_job == 1
     assert settings.connections == Settings().connections
     assert flags["set"] == (("seed", 4), ("prompt", "a b"))
 
@@ -210,10 +225,28 @@ def test_loopback_implies_private_files() -> None:
 
 def test_a_resume_keeps_what_is_not_given() -> None:
     """Flags given now replace, `none` removes, the rest is as the run was started."""
-    stored = Settings(rate="1/m", max_jobs=5, limit=7, in_flight=3)
-    flags = parsed("--max-jobs", "none", "--in-flight", "9")
+    stored = Settings(rate="1/m", max_jobs=5, limit=7, in_flight=3, variants=("a",), max_cost=5)
+    gone = ("--max-jobs", "none", "--variants", "none", "--max-cost", "none")
+    flags = parsed(*gone, "--in-flight", "9")
 
     assert resumed_settings(stored, flags, now=0.0) == Settings(rate="1/m", limit=7, in_flight=9)
+
+
+def test_a_run_keeps_every_setting(tmp_path: Path) -> None:
+    """What `run.toml` says after a run was started is what it was started with, tuples and all."""
+    settings = Settings(
+        variants=("a", "b"),
+        max_cost=1e-05,
+        cost_per_job=5.0,
+        quote=True,
+        webhook_listen="[::1]:8080",
+        webhook_url="https://hooks.example/batcher",
+        claim_wait_s=60.0,
+    )
+    frozen = Frozen(provider="deapi", base_url="https://api.example", manifest="/m.jsonl")
+    write_run_file(tmp_path / "run.toml", frozen, settings)
+
+    assert read_run_file(tmp_path / "run.toml") == (frozen, settings)
 
 
 def test_a_deadline_of_last_night_is_forgotten() -> None:

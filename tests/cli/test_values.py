@@ -13,13 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.cli.values import (
+    AMOUNT_MAX,
+    CLAIM_WAIT_S_MAX,
     NONE,
+    amount,
+    claim_wait,
     count,
     duration,
     failure_limit,
     instant,
+    job_cost,
     json_or_text,
     key_value,
+    names,
     one_of_each,
     or_none,
     rate,
@@ -160,3 +166,63 @@ def test_none_takes_a_limit_away() -> None:
     """The word none is a value of its own; everything else is read as before."""
     assert or_none(count)(" None ") == NONE
     assert or_none(count)("7") == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("5", 5.0),
+        ("12.50", 12.5),
+        (" 0.00136 ", 0.00136),
+        (3, 3.0),
+        (1e-5, 1e-5),
+        (AMOUNT_MAX,) * 2,
+    ],
+)
+def test_amounts_of_money(text: Any, value: float) -> None:
+    """A plain number, in whatever currency the API counts; a file may give one as a number."""
+    assert amount(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "0", "-1", "nan", "inf", "1e3", "$5", "5 USD", "12,50", "1_000", "0.0000000001"),
+        *(0, -0.5, True, None, [5], float("nan"), float("inf"), 10**400, AMOUNT_MAX * 2),
+        "1000000001",
+    ],
+)
+def test_what_is_no_amount(text: Any) -> None:
+    """Nothing, less than nothing, more than anybody has, and what only a person understands."""
+    with pytest.raises(click.BadParameter, match="write a number above 0 and up to 1,000,000,000"):
+        amount(text)
+
+
+def test_a_job_does_not_cost_a_fortune() -> None:
+    """Above a thousand a digit has slipped in, and a run that counts with it would stop at once."""
+    assert job_cost("999.5") == 999.5
+    with pytest.raises(click.BadParameter, match="up to 1,000, such"):
+        job_cost("1000.01")
+
+
+@pytest.mark.parametrize("text", ["clipping", " clipping , shadowTop ", ["a", "b.c"]])
+def test_names_of_variants(text: Any) -> None:
+    """The API's own words, joined by commas, or a list in a file."""
+    found = names(text)
+
+    assert found == tuple(name.strip() for name in (text.split(",") if type(text) is str else text))
+
+
+@pytest.mark.parametrize("text", ["", ",", "a,,b", "a,a", "a/b", "../x", "a b", "x" * 65, [[1]]])
+def test_what_is_no_list_of_names(text: Any) -> None:
+    """Nothing between commas, the same twice, and what could be a path."""
+    with pytest.raises(click.BadParameter, match="the API's own words"):
+        names(text)
+
+
+def test_a_claim_is_waited_for_a_day_at_most() -> None:
+    """A row keeps its place meanwhile, and the next ones stand behind it."""
+    assert claim_wait("24h") == CLAIM_WAIT_S_MAX
+    for text in ("25h", "-1", "nan", "soon"):
+        with pytest.raises(click.BadParameter):
+            claim_wait(text)

@@ -51,7 +51,7 @@ def flags(command: click.Command) -> set[str]:
 
 def reference() -> str:
     """Return the pages that describe the command line."""
-    pages = [ROOT / "docs" / "cli.md", ROOT / "README.md"]
+    pages = [ROOT / "docs" / "cli.md", ROOT / "docs" / "simulator.md", ROOT / "README.md"]
     missing = [page.name for page in pages if not page.exists()]
     assert not missing, f"there is no {' and no '.join(missing)}"
     return "\n".join(page.read_text(encoding="utf-8") for page in pages)

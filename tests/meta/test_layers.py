@@ -24,7 +24,7 @@ ADAPTERS_SHARED = ("atomic",)
 # The only places where something may be used; () = nowhere. A place is the beginning of a path.
 ONLY_IN = {
     "aiohttp": (
-        *("adapters/http", "adapters/download"),
+        *("adapters/http", "adapters/download", "adapters/webhooks"),
         *("simulator/server", "simulator/admin", "simulator/body"),
     ),
     "sqlite3": ("adapters/sqlite",),

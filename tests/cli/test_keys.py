@@ -1,0 +1,66 @@
+"""A key that is replaced while a run goes on is taken up, and is as secret as the first one."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.cli.processes import Shell
+from tests.support.hostile import Peer, hostile
+
+pytestmark = pytest.mark.e2e
+
+OLD, NEW = "the-old-key-of-the-test", "the-new-key-of-the-test"
+SPELT_OUT = "".join(f"\\u{ord(char):04x}" for char in NEW)  # as JSON may write any text
+RUN = "runs/m-removit"
+
+
+class Rotation:
+    """A Removit that takes the new key only, and puts it into the file when the old one comes."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self.jobs = 0
+
+    def serve(self, peer: Peer) -> None:
+        """Answer the requests of one connection."""
+        while True:
+            request = peer.request()
+            if request.headers["x-api-key"] == OLD:
+                self._file.write_text(NEW)
+                peer.answer(401, b'{"error":"unauthorized","message":"API key invalid"}')
+            elif request.line.startswith("POST"):
+                peer.answer(202, self._job())
+            else:
+                peer.answer(404, f'{{"error":"not_found","message":"{SPELT_OUT}"}}'.encode())
+
+    def _job(self) -> bytes:
+        with self._lock:
+            self.jobs += 1
+            return json.dumps({"job_id": f"job-{self.jobs}", "status": "queued"}).encode()
+
+
+def test_a_key_is_replaced_while_a_run_goes_on(tmp_path: Path) -> None:
+    """Its file is read again, every row is submitted once, and neither key is anywhere."""
+    shell = Shell(tmp_path, key="")
+    shell.write_manifest(3)
+    file = tmp_path / "key"
+    file.write_text(OLD)
+    file.chmod(0o600)
+    rotation = Rotation(file)
+    with hostile(rotation.serve) as server:
+        shell.base_url = server.url
+        done = shell.do(
+            *shell.run_words("--api-key-file", "key", "--json", "--max-duration", "4s"),
+            *("--log-level", "debug"),
+        )
+
+    told = [done.stdout.encode(), done.stderr.encode()]
+    told += [path.read_bytes() for path in (tmp_path / RUN).iterdir()]
+    assert (done.returncode, rotation.jobs) == (4, 3), done.stderr
+    assert b"not_found" in b"".join(told)
+    assert not any(key.encode() in text for key in (OLD, NEW) for text in told)
