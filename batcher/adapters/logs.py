@@ -58,6 +58,7 @@ class RunLog:
     def __init__(
         self, sink: _Sink, level: int, redaction: Redaction, clock: Callable[[], float]
     ) -> None:
+        self.redaction = redaction  # what it does not let pass
         self._sink = sink
         wrapped = structlog.wrap_logger(
             sink,

@@ -30,9 +30,16 @@ class Redaction:
     """Knows the secrets of a run and takes them out."""
 
     def __init__(self, secrets: Sequence[Secret]) -> None:
-        spellings = {text for secret in secrets for text in _spellings(secret.reveal())}
-        longest_first = sorted(map(re.escape, spellings), key=len, reverse=True)
-        self._secrets = re.compile("|".join(longest_first)) if longest_first else None
+        self._spellings: set[str] = set()
+        self._secrets: re.Pattern[str] | None = None
+        for secret in secrets:
+            self.hide(secret)
+
+    def hide(self, secret: Secret) -> None:
+        """Take one more secret out from now on, such as a key that replaced another."""
+        self._spellings |= _spellings(secret.reveal())
+        longest_first = sorted(map(re.escape, self._spellings), key=len, reverse=True)
+        self._secrets = re.compile("|".join(longest_first))
 
     def value(self, value: object, depth: int = DEPTH_MAX) -> object:
         """Return *value* as plain JSON without secrets."""

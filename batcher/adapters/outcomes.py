@@ -140,7 +140,8 @@ class OutcomeFiles:
         """Write a file anew with the records for which *keep* is true; return its new length.
 
         A torn last line is left out. Durable when it returns; until then the old file stands.
-        Raises `StorageError`.
+        Raises `DiskFull`, after which it must be repeated before the file can grow again, and
+        `StorageError` otherwise.
         """
         self._refuse_after_failure()
         path = self._directory / name
@@ -154,6 +155,10 @@ class OutcomeFiles:
             os.close(self._fds.pop(name))
             self._open(name)
         except OSError as error:  # which of the two files has the name now is not certain
+            if error.errno in FULL:
+                self._lengths[name] = None
+                raise DiskFull(f"{path}: {error.strerror}") from error
+
             raise self._fail(name, error) from error
 
         self._lengths[name] = length

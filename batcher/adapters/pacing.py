@@ -11,6 +11,7 @@ The bucket is as small as it can be, because a bucket of N lets N through at onc
 that is made up for. A nap is half of the slack, so at any rate the whole rate is used.
 
 It does not obey 429s (a lane's gate does) and counts no days (`core.rates.DayCap` does).
+The rate may change while it runs: a change starts with an empty bucket, but never with a burst.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ class Pacer:
         self._last = (0.0, 0)  # when the last permits were handed out, and how many
         self._bucket = _Bucket.of(rate)
 
+    def change(self, rate: Rate | None) -> None:
+        """Go on at another rate. A nap that has begun is slept out: at most one old spacing."""
+        self._bucket = _Bucket.of(rate)
+
     async def permits(self, wanted: int) -> int:
         """Wait until a request may start, and return how many (1 to *wanted*) may start now."""
         self._waiting = True
@@ -67,22 +72,25 @@ class Pacer:
 
     async def _take(self, wanted: int) -> int:
         await anyio.lowlevel.checkpoint()
-        bucket = self._bucket
-        if bucket is None:
-            return wanted
+        while (bucket := self._bucket) is not None:
+            amount = min(wanted, bucket.batch)
+            hopeless_s = self._hopeless_s(bucket, amount)
+            if hopeless_s <= 0 and bucket.limiter.has_capacity(amount):
+                await bucket.limiter.acquire(amount)  # does not wait: there is capacity
+                self._last = (anyio.current_time(), amount)
+                return amount
 
-        amount = min(wanted, bucket.batch)
-        while not bucket.limiter.has_capacity(amount):  # noqa: ASYNC110  time frees it, no event
-            await anyio.sleep(max(self._hopeless_s(bucket, amount), bucket.nap_s))
+            await anyio.sleep(max(hopeless_s, bucket.nap_s))
 
-        await bucket.limiter.acquire(amount)  # does not wait: there is capacity
-        self._last = (anyio.current_time(), amount)
-        return amount
+        return wanted
 
     def _hopeless_s(self, bucket: _Bucket, amount: int) -> float:
-        """Return for how long asking is no use: the bucket still holds the last permits."""
+        """Return for how long asking is no use: the bucket still holds the last permits.
+
+        A bucket that is new does not know of them, so this also keeps a change from being a burst.
+        """
         at, last = self._last
-        surplus = last + amount - bucket.limiter.max_rate
+        surplus = min(last, bucket.batch) + amount - bucket.limiter.max_rate
         return at + surplus * bucket.interval_s - anyio.current_time()
 
 

@@ -14,7 +14,8 @@ import msgspec
 import orjson
 
 from batcher.core.lifecycle import State
-from batcher.core.model import Refund, Result, RowError, Ticket, iso
+from batcher.core.model import ErrorKind, Refund, Result, RowError, Ticket, iso
+from batcher.core.money import amount
 from batcher.core.settings import RAW_CHARS_MAX
 
 VERSION = 1
@@ -29,7 +30,7 @@ class Known(TypedDict, total=False):
     error: RowError | None
     refund: Refund | None
     refund_raw: str | None  # the API's own word
-    cost: float | None  # if not the result's
+    cost: float | None  # as the API says it; if not the result's
     raw: str | None  # the text of a line that could not be read
 
 
@@ -43,10 +44,6 @@ def outcome_record(
     JSON can.
     """
     row, result, error = ticket.row, known.get("result"), known.get("error")
-    cost = known.get("cost")
-    if cost is None and result is not None:
-        cost = result.cost
-
     record: dict[str, Any] = {
         "v": VERSION,
         "id": row.id,
@@ -58,7 +55,7 @@ def outcome_record(
         "error": None if error is None else error.as_json(),
         "refund": known.get("refund"),
         "refund_raw": known.get("refund_raw"),
-        "cost": cost,
+        "cost": _cost(ticket, outcome, known),
         "attempts": {
             "submit": ticket.submits,
             "status": ticket.reads,
@@ -74,6 +71,20 @@ def outcome_record(
         record["raw"] = (known.get("raw") or "")[:RAW_CHARS_MAX]
 
     return _encoded(record)
+
+
+def _cost(ticket: Ticket, outcome: State, known: Known) -> float | None:
+    """Return what the row cost: as the API says, else as quoted if a job may have been made."""
+    result, error, cost = known.get("result"), known.get("error"), known.get("cost")
+    if cost is None and result is not None:
+        cost = result.cost
+
+    if cost is not None or ticket.cost is None:
+        return cost
+
+    is_unknown = error is not None and error.kind is ErrorKind.UNKNOWN_OUTCOME
+    is_charged = ticket.job_id is not None or outcome is State.IN_DOUBT or is_unknown
+    return amount(ticket.cost) if is_charged else None
 
 
 def _times(ticket: Ticket, collected_at: float | None) -> dict[str, Any]:

@@ -26,8 +26,19 @@ class Secret:
 
     def fingerprint(self, scope: str) -> str:
         """Return a mark that tells two keys of one *scope* (an origin) apart and tells no more."""
-        digest = hmac.new(self.__value.encode(), scope.encode(), hashlib.sha256)
-        return digest.hexdigest()[:16]
+        return self.mac(scope.encode()).hex()[:16]
+
+    def derived(self, label: str) -> Secret:
+        """Return the secret for one purpose: 64 hex digits, the same for the same *label*.
+
+        Whoever learns it knows neither this one nor what another label gives. A label must not be
+        the scope of a `fingerprint`, which shows a part of the same digest.
+        """
+        return Secret(self.mac(label.encode()).hex(), self.source)
+
+    def mac(self, message: bytes) -> bytes:
+        """Return the HMAC-SHA256 of *message* under this secret: 32 bytes (RFC 2104)."""
+        return hmac.new(self.__value.encode(), message, hashlib.sha256).digest()
 
     def __repr__(self) -> str:
         return "Secret(***)"

@@ -1,45 +1,113 @@
-"""Hard stops that count: jobs that may be paid for, and rows that may fail."""
+"""Hard stops that count: jobs that may be made, money that may be spent, rows that may fail."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Self
 
 from batcher.core.errors import UsageError
 from batcher.core.lifecycle import State
-from batcher.core.model import ErrorKind, RowError, Stop, StopReason
+from batcher.core.model import ErrorKind, Refund, RowError, Stop, StopReason
+from batcher.core.money import amount_text, nanos
+from batcher.core.settings import Settings
 
 SHARE_NEEDS_ROWS = 20  # a percentage of fewer rows means nothing
+GIVEN_BACK = frozenset({Refund.DONE, Refund.ALREADY_DONE})
+
+# Counters of the journal that the engine keeps.
+NO_JOB = "submits_without_job"  # submits of which it is proved that they made no job
+REJECTED = "rejected"  # rows that could not be used: they failed, but say nothing of the API
+DUPLICATES = "resubmitted_in_doubt"  # rows that the user's policy risked to pay twice
 
 
 class JobBudget:
-    """How many jobs a run may still make. A submit reserves one before it leaves.
+    """How many jobs a run may still make, and what they may cost. All costs are nanos.
 
-    Used is every submit of which it is not proved that it made no job: accepted, open or in doubt.
+    A submit reserves its job before it leaves. Used is every submit of which it is not proved that
+    it made no job: accepted, open or in doubt; spent is what those cost, less refunds.
     """
 
-    def __init__(self, limit: int | None, used: int, duplicates: int) -> None:
+    def __init__(
+        self,
+        limit: int | None,
+        used: int,
+        duplicates: int,
+        *,
+        cost_limit: int | None = None,
+        spent: int = 0,
+        currency: str = "",
+    ) -> None:
         self.open = 0  # reservations of submits that are not answered yet
+        self.on_answer: Callable[[], None] = lambda: None  # called whenever one is answered
+        self.spent = spent  # reservations are in it
         self._limit = limit
         self._used = used
         self._duplicates = duplicates
+        self._cost_limit = cost_limit
+        self._currency = currency
 
-    def reserve(self) -> bool:
-        """Reserve one job, or say that none is left."""
-        if self._limit is not None and self._used >= self._limit:
+    @classmethod
+    def of(cls, settings: Settings, counters: Mapping[str, int], currency: str) -> Self:
+        """Go on from where the journal's *counters* stand."""
+        return cls(
+            settings.max_jobs,
+            counters.get("submits", 0) - counters.get(NO_JOB, 0),
+            counters.get(DUPLICATES, 0),
+            cost_limit=None if settings.max_cost is None else nanos(settings.max_cost),
+            spent=counters.get("cost", 0) - counters.get("cost_refunded", 0),
+            currency=currency,
+        )
+
+    def is_priced(self, cost: int | None) -> bool:
+        """Whether a job of this cost can be held against the budget at all."""
+        return self._cost_limit is None or cost is not None
+
+    def reserve(self, cost: int | None) -> bool:
+        """Reserve one job, or say that it is more than is left (`shortage` tells of what)."""
+        if self.shortage(cost):
             return False
 
         self._used += 1
+        self.spent += cost or 0
         self.open += 1
         return True
+
+    def shortage(self, cost: int | None) -> str:
+        """Say why one more job of this cost is too much; empty if it is not."""
+        if self._limit is not None and self._used >= self._limit:
+            return "the run made all jobs of --max-jobs"
+
+        limit = self._cost_limit
+        if limit is None or (cost is not None and self.spent + cost <= limit):
+            return ""
+
+        price = "an unknown amount" if cost is None else self._text(cost)
+        return (
+            f"the next job costs {price}; {amount_text(self.spent)} of --max-cost "
+            f"{amount_text(limit)} are spent"
+        )
+
+    def _text(self, cost: int) -> str:
+        return f"{amount_text(cost)} {self._currency}".rstrip()
 
     def keep(self) -> None:
         """Use a reservation up: there is a job, or there may be one."""
         self.open -= 1
+        self.on_answer()
 
-    def give_back(self) -> None:
+    def give_back(self, cost: int | None) -> None:
         """Return a reservation: it is proved that the submit made no job."""
         self._used -= 1
+        self.spent -= cost or 0
         self.open -= 1
+        self.on_answer()
+
+    def settle(self, quoted: int | None, charged: int | None, refund: Refund | None) -> None:
+        """Take in what the API says of a job's money after its end."""
+        cost = (quoted if charged is None else charged) or 0
+        self.spent += cost - (quoted or 0)
+        if refund in GIVEN_BACK:
+            self.spent -= cost
 
     def risk_duplicate(self, limit: int) -> bool:
         """Take one of the *limit* rows that the user allows to be paid twice."""
@@ -61,6 +129,15 @@ class FailureLimit:
         self._ended = ended
         self._failed = failed
         self._halt = halt
+
+    @classmethod
+    def of(
+        cls, settings: Settings, counters: Mapping[str, int], halt: Callable[[Stop], None]
+    ) -> Self:
+        """Go on from where the journal's *counters* stand."""
+        failed = counters.get("failed", 0) + counters.get("exhausted", 0)
+        ended = failed + counters.get("succeeded", 0) + counters.get("in_doubt", 0)
+        return cls(settings.max_failures, ended, failed - counters.get(REJECTED, 0), halt)
 
     def note(self, outcome: State, error: RowError | None) -> None:
         """Count an outcome; too many failures halt the run."""

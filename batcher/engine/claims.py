@@ -3,30 +3,41 @@
 Every submit is given an address of its own to be called at. A call to it names the job, so a row
 whose answer never came need not be held in doubt; and a call for a job that is known makes its
 poll due now. A call is a hint, never a result: what became of the job is read from the API.
+
+Here is what the rest of the engine knows of it; `webhooks.py` does it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from batcher.core.model import RowError, Ticket
+from batcher.engine.record import Recorder
+from batcher.engine.slots import Slots
 from batcher.providers.base import Callback
 
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """What a call can lead to."""
+    """What a call can lead to, and what it takes to get there."""
 
-    accept: Callable[[Ticket, str], Awaitable[None]]  # a held ticket's job is known now
-    doubt: Callable[[Ticket, RowError], Awaitable[None]]  # nobody claimed a held ticket's job
-    hasten: Callable[[Ticket], None]  # make the poll of a followed ticket due now
+    accept: Callable[[Ticket, str], Coroutine[Any, Any, None]]  # a held ticket's job is known now
+    doubt: Callable[[Ticket, RowError], Coroutine[Any, Any, None]]  # nobody claimed its job
+    hasten: Callable[[Ticket], bool]  # make its poll due now; False: it does not wait for one
+    follow: Callable[[Ticket], None]  # poll the job of a row that was in doubt; its slot is taken
+    recorder: Recorder
+    slots: Slots
 
 
 class Claims:
     """Without webhooks: nothing is ever claimed."""
 
-    calls = False  # whether the API reports by itself, so that polling is only the safety net
+    @property
+    def calls(self) -> bool:
+        """Whether the API reports by itself, so that polling is only the safety net."""
+        return False
 
     def callback(self, n: int, generation: int) -> Callback | None:
         """Return where the API is to call for one attempt of row *n*, or None."""
@@ -35,8 +46,12 @@ class Claims:
     def expect(self, ticket: Ticket) -> None:
         """Note that a submit of *ticket* is about to leave."""
 
-    def settled(self, ticket: Ticket) -> None:
-        """Note that the submit was answered: whatever the answer was, it needs no claim."""
+    def settled(self, ticket: Ticket) -> str | None:
+        """Note that the submit was answered, and return the job that a call named for it, if any.
+
+        With a job, there is one, whatever the answer was; without, the answer needs no claim.
+        """
+        return None
 
     def hold(self, ticket: Ticket, error: RowError) -> bool:
         """Take over a ticket whose submit was not answered; False: nothing will be claimed.
@@ -52,4 +67,4 @@ class Claims:
         """Note that *ticket* has its outcome."""
 
     async def run(self, ways: Ways) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled; then what is still held is in doubt."""

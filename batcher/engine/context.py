@@ -11,25 +11,21 @@ from batcher.core.journal import Finish
 from batcher.core.lifecycle import Move
 from batcher.core.log import Log
 from batcher.core.model import ErrorKind, RowError, Ticket
+from batcher.core.money import job_cost
 from batcher.core.record import Known, outcome_record
 from batcher.core.settings import Frozen, Settings
 from batcher.core.stats import ErrorView
-from batcher.engine.budget import FailureLimit, JobBudget
+from batcher.engine.budget import REJECTED, FailureLimit, JobBudget
 from batcher.engine.claims import Claims
 from batcher.engine.clock import Clock
 from batcher.engine.control import Control
-from batcher.engine.keyring import Keyring
+from batcher.engine.keyring import ACCOUNT, Keyring
 from batcher.engine.notices import Notices
-from batcher.engine.prices import Prices
 from batcher.engine.record import OUTCOME_OF, Recorder
 from batcher.engine.slots import Slots
 from batcher.providers.base import Provider
 
 LOG_BODY_BYTES = 8_192
-
-# Counters of the journal that the engine keeps.
-NO_JOB = "submits_without_job"  # submits of which it is proved that they made no job
-REJECTED = "rejected"  # rows that could not be used: they failed, but say nothing of the API
 
 
 @dataclass(slots=True)
@@ -50,8 +46,8 @@ class Context:
     log: Log
     notices: Notices
     keyring: Keyring
-    prices: Prices
     claims: Claims
+    key_turn: int = 0  # of the key that was last told of
     latest: RowError | None = None  # the last error that was met
     errors: dict[ErrorKind, ErrorView] = field(default_factory=dict)
 
@@ -63,12 +59,27 @@ class Context:
     async def finish(self, ticket: Ticket, move: Move, **known: Unpack[Known]) -> None:
         """Give a row its outcome: one record, one move, one log line."""
         at, outcome = self.clock.wall(), OUTCOME_OF[move]
-        error, result = known.get("error"), known.get("result")
+        error, result, refund = known.get("error"), known.get("result"), known.get("refund")
         record = outcome_record(ticket, outcome, provider=self.frozen.provider, at=at, **known)
-        kept = result.kept() if result is not None and error is not None else None
+        cost = known.get("cost")
+        charged = job_cost(result.cost if cost is None and result is not None else cost)
         await self.recorder.commit(
-            Finish(ticket.row.n, at, move, record, error, known.get("refund"), result=kept)
+            Finish(
+                ticket.row.n,
+                at,
+                move,
+                record,
+                error,
+                refund,
+                result=result.kept() if result is not None and error is not None else None,
+                refund_raw=known.get("refund_raw"),
+                cost=charged,
+            )
         )
+        self.claims.forget(ticket)
+        if ticket.job_id is not None:
+            self.jobs.settle(ticket.cost, charged, refund)
+
         self.log.info(
             "row.finished",
             id=ticket.row.id,
@@ -82,10 +93,28 @@ class Context:
         if error is not None:
             self.tally(error)
 
-        if move is Move.REJECT:
+        if error is not None and error.kind is ErrorKind.INVALID_ROW:
             self.recorder.count(REJECTED)
 
         self.failures.note(outcome, error)
+
+    async def renew_key(self, turn: int) -> bool:
+        """Return whether a request that was refused under *turn* of the key may be sent again.
+
+        Raises `StorageError` if the journal cannot note that the account goes by another key now.
+        """
+        keyring = self.keyring
+        if not await keyring.renew(turn):
+            return False
+
+        if self.key_turn != keyring.turn:
+            self.key_turn = keyring.turn
+            text = f"the key in {keyring.key.source} was replaced; going on with the new one"
+            self.notices.tell("key.replaced", text)
+            mark = keyring.key.fingerprint(self.frozen.base_url)
+            await self.recorder.ask(lambda journal: journal.note({ACCOUNT: mark}))
+
+        return True
 
     def tally(self, error: RowError) -> None:
         """Count an error of this process by its kind, and keep the last example."""

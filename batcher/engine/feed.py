@@ -43,16 +43,28 @@ class Feed:
         self._submit = submit
         self._follow = follow
         self._collect = collect
-        self._taken_up: set[int] = set()  # rows that an earlier process left accepted
+        self._taken_up: set[int] = set()  # rows whose jobs are followed since an earlier process
         self.reading = True
 
     async def settle_intents(self) -> None:
-        """Put every row in doubt that an earlier process left with an intent and no answer."""
+        """Settle every row that an earlier process left with an intent and no answer.
+
+        It is in doubt, but for the few whose jobs a call may still name: those take their slots.
+        """
         context = self._context
         message = "the process ended after this submit may have left; a job may have been charged"
         error = RowError(ErrorKind.UNKNOWN_OUTCOME, message)
-        while tickets := await context.recorder.ask(lambda j: j.unanswered(0, PAGE_ROWS)):
-            await self._finish_all(Move.DOUBT, [(ticket, error, None) for ticket in tickets])
+        after = 0
+        while page := await context.recorder.ask(lambda j: j.unanswered(after, PAGE_ROWS)):  # noqa: B023
+            held = {ticket.row.n for ticket in page if context.claims.hold(ticket, error)}
+            for _ in held:
+                context.slots.take()
+                context.jobs.open += 1  # counted as used already, and not known to be kept
+
+            self._taken_up |= held
+            lost = [(ticket, error, None) for ticket in page if ticket.row.n not in held]
+            await self._finish_all(Move.DOUBT, lost)
+            after = page[-1].row.n
 
     async def follow_jobs(self) -> None:
         """Take up the jobs that an earlier process left: they are polled, never resubmitted."""
@@ -60,13 +72,21 @@ class Feed:
         after = 0
         while page := await context.recorder.ask(lambda j: j.followed(after, PAGE_ROWS)):  # noqa: B023
             for ticket in page:
-                await context.slots.acquire()
-                since = context.clock.wall() - (ticket.accepted_at or context.clock.wall())
-                ticket.born = context.clock.now() - max(0.0, since)
-                take_up = self._follow if ticket.result is None else self._collect
-                self._taken_up.add(ticket.row.n)
-                take_up(ticket)
                 after = ticket.row.n
+                await context.slots.acquire()
+                if after in self._taken_up:  # a call has brought it meanwhile
+                    context.slots.release()
+                else:
+                    self.take_up(ticket)
+
+    def take_up(self, ticket: Ticket) -> None:
+        """Follow a job that this process did not submit; its slot is taken."""
+        context = self._context
+        since = context.clock.wall() - (ticket.accepted_at or context.clock.wall())
+        ticket.born = context.clock.now() - max(0.0, since)
+        self._taken_up.add(ticket.row.n)
+        go_on = self._follow if ticket.result is None else self._collect
+        go_on(ticket)
 
     async def read(self, entries: Iterator[Entry]) -> None:
         """Read the manifest to its end and submit what was not submitted yet."""

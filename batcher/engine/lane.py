@@ -75,9 +75,22 @@ class Lane(Generic[T]):
         self._schedule.add(item, due)
         self._bell.set()
 
+    def hasten(self, item: T, due: float) -> bool:
+        """Let an item that waits have its turn at *due* already; False if it does not wait."""
+        hastened = self._schedule.hasten(item, due)
+        if hastened:
+            self._bell.set()
+
+        return hastened
+
     def drain(self) -> list[T]:
         """Take out everything that still waits."""
         return self._schedule.drain()
+
+    def reopen(self, why: str) -> None:
+        """Take back a closing of the gate before its time."""
+        self.gate.reopen(why)
+        self._bell.set()
 
     def shut(self) -> None:
         """Start nothing more, for good. Requests that are open go on."""
@@ -130,7 +143,7 @@ class Lane(Generic[T]):
         self._permits -= 1
         self.open += 1
         self.started += 1
-        self.gate.started()
+        self.gate.started(item)
         if self._cap is not None:
             self._cap.spend()
 
@@ -173,6 +186,7 @@ class Lane(Generic[T]):
 
         held = self._wait_s(now)
         if held > 0:
+            self._permits = 0  # they were for now: kept, they would be a burst when it opens
             self._held(held)
 
         return max(due - now, held)

@@ -3,18 +3,24 @@
 Rule: a status read costs nothing but time and a scarce budget, and it proves nothing but what it
 says. Whatever cannot be read is no news: the job stays pending until its own deadline, and then it
 is exhausted with its job id kept, so that it can be looked at again.
+
+Where the API reports by itself, polling is the safety net: late and slow, until a call makes the
+poll of a job due; from then on that job is looked at as often as any.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Unpack
 
 from batcher.core.backoff import Backoff
 from batcher.core.errors import TransportError
 from batcher.core.journal import Collect, Rerun
 from batcher.core.lifecycle import Move
 from batcher.core.model import ErrorKind, RowError, Stop, Ticket
+from batcher.core.money import job_cost
+from batcher.core.record import Known
 from batcher.core.verdict import (
     Done,
     Halt,
@@ -26,12 +32,14 @@ from batcher.core.verdict import (
     Unreadable,
 )
 from batcher.engine.context import Context
+from batcher.engine.headroom import Headroom
 from batcher.engine.lane import Lane
 
 MISSING_GRACE_S = 60.0  # a job may be invisible for a while after it was accepted
 MISSING_MAX = 3  # further 404s, spaced, that make it lost
 OVERDUE_MAX = 2  # unreadable answers after a job's time is up, before it is given up
 HOLLOW_MAX = 5  # "done" without a result, read again
+CALLED = Backoff(first_s=160.0, factor=2.0, cap_s=600.0)  # looks where the API reports by itself
 
 
 class Poller:
@@ -41,12 +49,14 @@ class Poller:
         self,
         context: Context,
         lane: Lane[Ticket],
+        room: Headroom,
         *,
         collect: Callable[[Ticket], None] | None,
         resubmit: Callable[[Ticket], None],
     ) -> None:
         self._context = context
         self._lane = lane
+        self._room = room
         self._collect = (
             collect  # hands a ticket with a result to the download lane, if there is one
         )
@@ -54,22 +64,32 @@ class Poller:
         facts = context.provider.facts
         self._look = Backoff(facts.first_look_s, 1.5, facts.look_cap_s)
         self._time_s = context.settings.job_timeout_s
+        self._called: set[int] = set()  # rows whose job the API reported on
 
     def follow(self, ticket: Ticket, not_before_s: float | None = None) -> None:
         """Queue the next look at a job: at the latest when its time is up, whatever is asked."""
-        now = self._context.clock.now()
-        due = now + max(self._look.delay_s(ticket.reads, self._context.rng), not_before_s or 0.0)
+        now, claims = self._context.clock.now(), self._context.claims
+        look = CALLED if claims.calls and ticket.row.n not in self._called else self._look
+        due = now + max(look.delay_s(ticket.reads, self._context.rng), not_before_s or 0.0)
         deadline = ticket.born + self._time_s
         self._lane.add(ticket, min(due, deadline) if deadline > now else due)
+        claims.follow(ticket)
 
     def follow_again(self, ticket: Ticket) -> None:
         """Queue a job that an earlier process submitted: look at once, it may be long done."""
         self._lane.add(ticket, self._context.clock.now())
+        self._context.claims.follow(ticket)
+
+    def hasten(self, ticket: Ticket) -> bool:
+        """Look at a job now, because the API reported on it; False if it is not waiting."""
+        self._called.add(ticket.row.n)
+        return self._lane.hasten(ticket, self._context.clock.now())
 
     async def check(self, ticket: Ticket) -> None:
         """Read the job once."""
         context = self._context
         ticket.reads += 1
+        turn = context.keyring.turn
         context.recorder.count("status_reads")
         assert ticket.job_id is not None  # noqa: S101  # only accepted tickets are polled
         request = context.provider.status(ticket.job_id)
@@ -81,17 +101,18 @@ class Poller:
             error = RowError(ErrorKind.CONNECTION, failure.reason, retriable=True)
             verdict: StatusVerdict = Unreadable(error)
         else:
+            self._room.note(context.provider.windows(response))
             verdict = context.provider.read_status(response)
             if isinstance(verdict, Later | Halt | Unreadable):
                 context.log_answer("status", ticket, response, verdict.error)
 
-        await self._act(ticket, verdict)
+        await self._act(ticket, verdict, turn)
 
-    async def _act(self, ticket: Ticket, verdict: StatusVerdict) -> None:
+    async def _act(self, ticket: Ticket, verdict: StatusVerdict, turn: int) -> None:
         """Perform what the answer means."""
         gate = self._lane.gate
         if not isinstance(verdict, Later | Halt | Unreadable):
-            gate.succeeded()
+            gate.succeeded(ticket)
             ticket.overdue = OVERDUE_MAX if self._age_s(ticket) >= self._time_s else 0
             if ticket.result is not None:
                 self._refreshed(ticket, verdict)
@@ -109,17 +130,27 @@ class Poller:
             case Missing():
                 await self._missing(ticket, verdict.error)
             case Later():
-                self._slow_down(verdict)
+                self._slow_down(ticket, verdict)
                 self._context.tally(verdict.error)
                 self.follow(ticket)  # nobody looked: its time is not up by that
             case Unreadable():
-                gate.failed(self._context.clock.now())
+                gate.failed(self._context.clock.now(), ticket)
                 await self._wait(ticket, verdict.error)
             case Halt():
-                gate.idle()
-                message = f"status reads are refused too: {verdict.error.message}"
-                self._context.tally(verdict.error)
-                self._context.control.interrupt(Stop(verdict.reason, message))
+                gate.answered(ticket)
+                await self._refused(ticket, verdict, turn)
+
+    async def _refused(self, ticket: Ticket, verdict: Halt, turn: int) -> None:
+        """The key is refused: go on with another one if there is, else end."""
+        context = self._context
+        context.tally(verdict.error)
+        if await context.renew_key(turn):
+            self.follow_again(ticket)
+            return
+
+        stop = context.keyring.stop(verdict)
+        message = f"status reads are refused too: {stop.message}"
+        context.control.interrupt(Stop(stop.reason, message, stop.resume_at))
 
     def _age_s(self, ticket: Ticket) -> float:
         return self._context.clock.now() - ticket.born
@@ -130,15 +161,15 @@ class Poller:
             text = f"the API says {verdict.word!r} of a job, an unknown word: taken for pending"
             self._context.notices.tell("status.unknown_word", text, once=f"word {verdict.word}")
 
-    def _slow_down(self, verdict: Later) -> None:
+    def _slow_down(self, ticket: Ticket, verdict: Later) -> None:
         gate, now = self._lane.gate, self._context.clock.now()
         if verdict.throttled:
             self._context.recorder.count("throttled")
-            gate.throttled(now, verdict.retry_after_s)
+            gate.throttled(now, verdict.retry_after_s, ticket)
         else:
-            gate.failed(now)
+            gate.failed(now, ticket)
             if verdict.retry_after_s is not None:
-                gate.throttled(now, verdict.retry_after_s)
+                gate.throttled(now, verdict.retry_after_s, ticket)
 
     def _refreshed(self, ticket: Ticket, verdict: StatusVerdict) -> None:
         """Go on with the download of a job that was read once more for fresh URLs."""
@@ -174,7 +205,7 @@ class Poller:
         last = "" if ticket.last_error is None else f"; last trouble: {ticket.last_error.message}"
         message = f"job {ticket.job_id} did not finish within {age:.0f} s{last}"
         timeout = RowError(ErrorKind.JOB_TIMEOUT, message, retriable=True)
-        await context.end(ticket, Move.EXHAUST, error=timeout)
+        await self._end(ticket, Move.EXHAUST, error=timeout)
 
     async def _done(self, ticket: Ticket, verdict: Done) -> None:
         context = self._context
@@ -186,9 +217,10 @@ class Poller:
         ticket.done_seen_at = at
         ticket.result = verdict.result
         if self._collect is None or not verdict.result.urls:
-            await context.end(ticket, Move.SUCCEED, result=verdict.result, cost=verdict.result.cost)
+            await self._end(ticket, Move.SUCCEED, result=verdict.result, cost=verdict.result.cost)
             return
 
+        self._called.discard(ticket.row.n)
         await context.recorder.commit(Collect(ticket.row.n, at, verdict.result.kept()))
         self._collect(ticket)
 
@@ -201,11 +233,10 @@ class Poller:
 
         message = f"job {ticket.job_id} is done, but {HOLLOW_MAX + 1} reads showed no result"
         error = RowError(ErrorKind.PROTOCOL, message, retriable=True)
-        await self._context.end(ticket, Move.EXHAUST, error=error)
+        await self._end(ticket, Move.EXHAUST, error=error)
 
     async def _missing(self, ticket: Ticket, error: RowError) -> None:
         """404: not visible yet, or lost by the API."""
-        context = self._context
         if self._age_s(ticket) >= MISSING_GRACE_S:
             ticket.missing += 1
 
@@ -215,22 +246,28 @@ class Poller:
 
         message = f"the API does not know job {ticket.job_id} any more: {error.message}"
         lost = replace(error, message=message, retriable=False)
-        await context.end(ticket, Move.FAIL, error=lost)
+        await self._end(ticket, Move.FAIL, error=lost)
 
     async def _failed(self, ticket: Ticket, verdict: JobFailed) -> None:
         """The job failed: run it again only if the API says so and gave the money back."""
         context = self._context
         if verdict.rerun and ticket.spent + 1 < context.settings.max_attempts:
             ticket.spent += 1
-            at = context.clock.wall()
-            await context.recorder.commit(Rerun(ticket.row.n, at, verdict.error, verdict.refund))
+            at, cost = context.clock.wall(), job_cost(verdict.cost)
+            await context.recorder.commit(
+                Rerun(
+                    ticket.row.n, at, verdict.error, verdict.refund, verdict.refund_raw, cost=cost
+                )
+            )
+            context.jobs.settle(ticket.cost, cost, verdict.refund)
+            self._called.discard(ticket.row.n)
             context.log.info("job.rerun", id=ticket.row.id, job_id=ticket.job_id)
             ticket.job_id = ticket.accepted_at = None
             ticket.reads = ticket.missing = ticket.hollow = 0
             self._resubmit(ticket)
             return
 
-        await context.end(
+        await self._end(
             ticket,
             Move.EXHAUST if verdict.error.retriable else Move.FAIL,
             error=verdict.error,
@@ -238,3 +275,8 @@ class Poller:
             refund_raw=verdict.refund_raw,
             cost=verdict.cost,
         )
+
+    async def _end(self, ticket: Ticket, move: Move, **known: Unpack[Known]) -> None:
+        """Give a row its outcome; nothing is remembered of it."""
+        self._called.discard(ticket.row.n)
+        await self._context.end(ticket, move, **known)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -63,6 +63,10 @@ class Outcomes(Protocol):
         """Cut off what the last `append` added: the journal did not commit it."""
         ...
 
+    def rebuild(self, name: str, keep: Callable[[dict[str, Any]], bool]) -> int:
+        """Rewrite a file atomically with the records to *keep*; return its length."""
+        ...
+
 
 class _Wish:
     """One event and whoever waits for it."""
@@ -107,9 +111,7 @@ class Recorder:
 
     async def commit(self, event: Event) -> bool:
         """Wait until *event* is durable. False: a job id that belongs to another row."""
-        if self._failure is not None:
-            raise self._failure
-
+        self._refuse_after_failure()
         wish = _Wish(event)
         self._wishes.append(wish)
         self._bell.set()
@@ -131,6 +133,29 @@ class Recorder:
                     return await self._offload(lambda: question(self._journal))
             except StorageError as error:
                 if not error.disk_full:
+                    raise
+
+                await self._wait_for_room(error)
+
+    async def decide(self, decision: Callable[[Journal, Outcomes], R]) -> R:
+        """Perform a *decision*: it moves rows and rewrites outcome files (`adoption.claim`).
+
+        Begun, it is finished, in one turn: between its steps a group would write into a file that
+        is to be replaced. So it keeps its turn while the disk is full, and must bear repetition.
+        """
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                answer = await self._decide(decision)
+
+        return answer
+
+    async def _decide(self, decision: Callable[[Journal, Outcomes], R]) -> R:
+        while True:
+            try:
+                return await self._offload(lambda: decision(self._journal, self._outcomes))
+            except Exception as error:
+                if not (isinstance(error, StorageError) and error.disk_full):
+                    self._failure = error  # a file may be half replaced: nothing may be added to it
                     raise
 
                 await self._wait_for_room(error)
@@ -195,6 +220,7 @@ class Recorder:
         while True:
             try:
                 async with self._turn:
+                    self._refuse_after_failure()
                     answers = await self._offload(lambda: self._durably(events, counters))
             except StorageError as error:
                 if not error.disk_full:
@@ -230,6 +256,10 @@ class Recorder:
                 self._outcomes.take_back()
 
             raise
+
+    def _refuse_after_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
     async def _flush_counters(self) -> None:
         if self._counters:

@@ -10,9 +10,10 @@ lane's heap; the only thing that travels back is the slot.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any, ParamSpec
 
 import anyio
 
@@ -25,11 +26,12 @@ from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
 from batcher.core.stats import Snapshot
 from batcher.engine.budget import FailureLimit, JobBudget
-from batcher.engine.claims import Claims
+from batcher.engine.claims import Claims, Ways
 from batcher.engine.clock import Clock
 from batcher.engine.collect import Collector, Store
-from batcher.engine.context import NO_JOB, REJECTED, Context
+from batcher.engine.context import Context
 from batcher.engine.control import Control
+from batcher.engine.credits import Credits
 from batcher.engine.feed import Feed
 from batcher.engine.keyring import Keyring
 from batcher.engine.lanes import open_lanes
@@ -39,10 +41,10 @@ from batcher.engine.prices import Prices
 from batcher.engine.progress import Progress
 from batcher.engine.record import LINGER_S, Offload, Outcomes, Recorder, in_thread
 from batcher.engine.slots import Slots
-from batcher.engine.submit import Submitter
+from batcher.engine.submit import Beside, Submitter
 from batcher.providers.base import Provider
 
-Work = Callable[[Ticket], Awaitable[None]]
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Parts:
     notices: Notices
     rows_expected: int | None = None  # of the manifest, roughly: for the bar, until it is read
     keyring: Keyring = field(default_factory=lambda: Keyring(Secret("", "no key")))
+    claims: Claims = field(default_factory=Claims)  # of an API that calls; else nothing is claimed
     store: Store | None = None  # None: results are not downloaded
     clock: Clock = field(default_factory=Clock)
     rng: Random = field(default_factory=Random)  # jitter only; a simulation gives a seeded one
@@ -87,10 +90,16 @@ class Run:
         self._poller = Poller(
             self._context,
             self._lanes.status,
+            self._lanes.status_room,
             collect=None if parts.store is None else self._collect,
             resubmit=self._submit,
         )
-        self._submitter = Submitter(self._context, self._lanes.submit, self._poller.follow)
+        self._credits = Credits(self._context, self._lanes.submit)
+        beside = Beside(
+            self._lanes.submit_room, self._credits, self._poller.follow, price=self._submit
+        )
+        self._submitter = Submitter(self._context, self._lanes.submit, beside)
+        self._prices = Prices(self._context, self._queue, self._submitter.put_back)
         self._collector = (
             None
             if parts.store is None
@@ -139,27 +148,33 @@ class Run:
 
     async def _pipeline(self) -> None:
         async with anyio.create_task_group() as lanes:
+            lanes.start_soon(self._prices.lane.run, self._guarded(self._prices.ask))
             lanes.start_soon(self._lanes.submit.run, self._guarded(self._submitter.submit))
             lanes.start_soon(self._lanes.status.run, self._guarded(self._poller.check))
             if self._collector is not None:
                 fetch = self._guarded(self._collector.fetch)
                 lanes.start_soon(self._lanes.download.run, fetch)
 
+            lanes.start_soon(self._guarded(self._prices.end_refused))
+            lanes.start_soon(self._guarded(self._credits.run))
+            lanes.start_soon(self._guarded(self._parts.claims.run), self._ways())
             lanes.start_soon(self._end_when_interrupted, lanes.cancel_scope)
             lanes.start_soon(self._progress.run)
             await self._feed_rows()
             await self._context.slots.wait_idle()
             lanes.cancel_scope.cancel()
 
-    def _guarded(self, work: Work) -> Work:
-        """Let a failure of one lane end the run like an interrupt.
+    def _guarded(
+        self, work: Callable[P, Awaitable[None]]
+    ) -> Callable[P, Coroutine[Any, Any, None]]:
+        """Let a failure of one task end the run like an interrupt.
 
-        Cancelling the other lanes at once would put every open submit in doubt.
+        Cancelling the others at once would put every open submit in doubt.
         """
 
-        async def guarded(ticket: Ticket) -> None:
+        async def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
             try:
-                await work(ticket)
+                await work(*args, **kwargs)
             except Exception as error:
                 self.control.fail(error, Stop(StopReason.INTERRUPTED, str(error)))
 
@@ -184,6 +199,7 @@ class Run:
 
     def _stop_submitting(self) -> None:
         """Shut the submit lane and leave its rows pending; open submits are answered."""
+        self._prices.drain()
         self._lanes.submit.shut()
         for ticket in self._lanes.submit.drain():
             self._submitter.put_back(ticket)
@@ -209,6 +225,14 @@ class Run:
         if self.control.halted.is_set():
             self._submitter.put_back(ticket)
         else:
+            self._credits.begin()
+            self._prices.price(ticket)
+
+    def _queue(self, ticket: Ticket) -> None:
+        """Queue a submit of a row whose price is known, as far as anybody wants to know it."""
+        if self.control.halted.is_set():
+            self._submitter.put_back(ticket)
+        else:
             self._lanes.submit.add(ticket, self._context.clock.now())
 
     def _collect(self, ticket: Ticket) -> None:
@@ -217,13 +241,20 @@ class Run:
 
         self._collector.collect(ticket)
 
+    def _ways(self) -> Ways:
+        """Return what a call of the API can lead to."""
+        return Ways(
+            accept=self._submitter.accept,
+            doubt=self._submitter.doubt,
+            hasten=self._poller.hasten,
+            follow=self._feed.take_up,
+            recorder=self._recorder,
+            slots=self._context.slots,
+        )
+
     def _make_context(self) -> Context:
         parts, counters = self._parts, self._parts.journal.counters()
-        settings = parts.settings
-        paid = counters.get("submits", 0) - counters.get(NO_JOB, 0)
-        failed = counters.get("failed", 0) + counters.get("exhausted", 0)
-        ended = failed + counters.get("succeeded", 0) + counters.get("in_doubt", 0)
-        failed -= counters.get(REJECTED, 0)
+        settings, account = parts.settings, parts.provider.account
         return Context(
             frozen=parts.frozen,
             settings=settings,
@@ -232,15 +263,14 @@ class Run:
             recorder=self._recorder,
             control=self.control,
             slots=Slots(settings.in_flight),
-            jobs=JobBudget(settings.max_jobs, paid, counters.get("resubmitted_in_doubt", 0)),
-            failures=FailureLimit(settings.max_failures, ended, failed, self.control.halt),
+            jobs=JobBudget.of(settings, counters, "" if account is None else account.currency),
+            failures=FailureLimit.of(settings, counters, self.control.halt),
             clock=parts.clock,
             rng=parts.rng,
             log=parts.log,
             notices=parts.notices,
             keyring=parts.keyring,
-            prices=Prices(),
-            claims=Claims(),
+            claims=parts.claims,
         )
 
 

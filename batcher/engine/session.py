@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 from batcher import __version__
@@ -20,15 +22,16 @@ from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
 from batcher.engine.decide import finish_rewrites
 from batcher.engine.downloads import open_store
-from batcher.engine.keyring import Keyring
+from batcher.engine.hearing import hearing
+from batcher.engine.keyring import ACCOUNT, Keyring
 from batcher.engine.notices import Notices
 from batcher.engine.rows import ProviderCheck
 from batcher.engine.run import Parts, Run
 from batcher.providers import Provider, provider_named
 from batcher.providers.base import Problem
 
-ACCOUNT = "account"
-LANES = 3
+LANES = 4
+RUN_ID_BYTES = 16
 
 
 @contextmanager
@@ -78,16 +81,18 @@ async def open_session(
     with open_books(directory, frozen.provider) as (journal, outcomes):
         _check_account(journal, key, frozen, settings)
         async with AsyncExitStack() as stack:
-            facts = provider.facts
             transport = await stack.enter_async_context(
-                HttpTransport(
-                    frozen.base_url,
-                    facts.auth_header,
-                    facts.auth_scheme,
-                    lambda: keyring.key,
-                    connections=settings.connections + LANES,  # each lane has one at least
-                    user_agent=f"batcher/{__version__}",
-                    wall=time.time,
+                _transport(frozen, settings, provider, keyring)
+            )
+            claims = await stack.enter_async_context(
+                hearing(
+                    provider,
+                    journal,
+                    keyring,
+                    settings,
+                    make_id=partial(secrets.token_hex, RUN_ID_BYTES),
+                    log=log,
+                    notices=notices,
                 )
             )
             store = None
@@ -110,9 +115,25 @@ async def open_session(
                     notices=notices,
                     rows_expected=_rows_expected(frozen, settings) if read_manifest else None,
                     keyring=keyring,
+                    claims=claims,
                     store=store,
                 )
             )
+
+
+def _transport(
+    frozen: Frozen, settings: Settings, provider: Provider, keyring: Keyring
+) -> HttpTransport:
+    facts = provider.facts
+    return HttpTransport(
+        frozen.base_url,
+        facts.auth_header,
+        facts.auth_scheme,
+        lambda: keyring.key,
+        connections=settings.connections + LANES,  # each lane has one at least
+        user_agent=f"batcher/{__version__}",
+        wall=time.time,
+    )
 
 
 def refuse_lost_log(directory: RunDirectory) -> None:

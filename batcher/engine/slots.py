@@ -24,6 +24,10 @@ class Slots:
 
         self.used += 1
 
+    def take(self) -> None:
+        """Take a slot even if none is free: for a job that exists already."""
+        self.used += 1
+
     def release(self) -> None:
         """Give a slot back."""
         self.used -= 1

@@ -123,3 +123,58 @@ def test_a_shut_gate_stays_shut(gate: Gate) -> None:
     gate.succeeded()
 
     assert gate.wait_s(1e9) == float("inf")
+
+
+# PROBES, HOLDS AND REASONS
+
+
+def test_an_old_failure_does_not_end_a_younger_probe(gate: Gate) -> None:
+    """Requests that were out when the lane closed come back late: the probe stays the only one."""
+    for ticket in ("old 1", "old 2", "old 3"):
+        gate.started(ticket)
+
+    gate.throttled(100.0, 10.0, "old 1")
+    gate.started("probe")
+    for late in (gate.answered, gate.idle, gate.succeeded):
+        late("old 2")
+        assert gate.wait_s(200.0) == float("inf")
+
+    gate.failed(200.0, "old 3")
+    assert gate.wait_s(300.0) == float("inf")
+    gate.throttled(200.0, 5.0, "old 3")
+    assert gate.wait_s(300.0) == float("inf")
+    gate.succeeded("probe")
+    assert gate.wait_s(300.0) == 0
+    assert not gate.is_probing
+
+
+def test_only_the_probes_own_throttles_make_the_waits_grow(gate: Gate) -> None:
+    """Ten refusals of one burst are one refusal."""
+    for _ in range(10):
+        gate.throttled(100.0, None, "old")
+
+    assert gate.wait_s(100.0) <= 33.0
+
+
+def test_a_hold_is_no_closing(gate: Gate) -> None:
+    """When the window opens everybody may go on: no probe first."""
+    gate.hold_until(110.0, "limit")
+
+    assert gate.wait_s(100.0) == 10.0
+    assert not gate.is_probing
+    assert gate.why == "limit"
+    gate.started("a")
+    assert gate.wait_s(110.0) == 0
+
+
+def test_every_reason_counts_for_itself(gate: Gate) -> None:
+    """Taking one closing back does not open what another one holds."""
+    gate.close_until(1_000.0, "credits")
+    gate.throttled(100.0, 50.0)
+    assert gate.why == "credits"
+    gate.reopen("credits")
+
+    assert 50.0 <= gate.wait_s(100.0) <= 55.0
+    assert gate.why == "throttled"
+    assert gate.held_s("credits", 100.0) == 0
+    assert gate.is_probing

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -102,6 +103,39 @@ def test_result_error_and_money_stand_in_the_record() -> None:
     assert record["error"]["fields"] == {"a": ["b"]}
     assert (record["refund"], record["refund_raw"]) == ("unconfirmed", "maybe")
     assert record["cost"] == 0.02
+
+
+LOST = RowError(ErrorKind.UNKNOWN_OUTCOME, "no answer")
+NO = RowError(ErrorKind.INVALID_REQUEST, "no")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "job_id", "said", "error", "shown"),
+    [
+        (State.SUCCEEDED, "job-9", 0.02, None, 0.02),
+        (State.SUCCEEDED, "job-9", 0.0, None, 0.0),
+        (State.SUCCEEDED, "job-9", None, None, 0.0179),
+        (State.FAILED, "job-9", None, NO, 0.0179),
+        (State.EXHAUSTED, "job-9", None, NO, 0.0179),
+        (State.IN_DOUBT, None, None, LOST, 0.0179),
+        (State.FAILED, None, None, LOST, 0.0179),
+        (State.FAILED, None, None, NO, None),
+        (State.EXHAUSTED, None, None, NO, None),
+    ],
+)
+def test_what_a_row_cost_is_the_apis_word_or_the_quote(
+    outcome: State,
+    job_id: str | None,
+    said: float | None,
+    error: RowError | None,
+    shown: float | None,
+) -> None:
+    """A quote is a cost only where a job was made, or may have been: a refused row cost nothing."""
+    row = ticket()
+    row.job_id, row.cost = job_id, 17_900_000
+    line = outcome_record(row, outcome, provider="deapi", at=1.8e9, cost=said, error=error)
+
+    assert orjson.loads(line)["cost"] == shown
 
 
 def test_the_row_goes_in_and_out_byte_for_byte() -> None:

@@ -1,9 +1,14 @@
 """The heap of a lane."""
 
+from __future__ import annotations
+
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from batcher.core.schedule import Schedule
+from batcher.core.schedule import STALE_MIN, Schedule
 
 
 @given(st.lists(st.floats(0, 1000)), st.floats(0, 1000))
@@ -31,3 +36,111 @@ def test_the_next_due_time_is_known() -> None:
     schedule.add("soon", 2.0)
 
     assert schedule.next_due() == 2.0
+
+
+class Item:
+    """Something that waits. All are equal, so only identity can tell them apart."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Item)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+ITEMS = [Item() for _ in range(6)]
+NUMBERS = st.integers(0, len(ITEMS) - 1)
+TIMES = st.integers(0, 9)  # few, so that many are due at the same time
+
+
+class ScheduleMachine(RuleBasedStateMachine):
+    """A schedule beside a plain list of (due, order, number) that is searched from end to end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.schedule: Schedule[Item] = Schedule()
+        self.model: list[tuple[int, int, int]] = []
+        self.order = 0
+
+    def place(self, number: int, due: int) -> None:
+        """Give an item its one place in the model."""
+        self.order += 1
+        self.model = [entry for entry in self.model if entry[2] != number]
+        self.model.append((due, self.order, number))
+        self.model.sort()
+
+    @rule(number=NUMBERS, due=TIMES)
+    def add(self, number: int, due: int) -> None:
+        """An item that waits already moves."""
+        self.schedule.add(ITEMS[number], due)
+        self.place(number, due)
+
+    @rule(number=NUMBERS, due=TIMES)
+    def hasten(self, number: int, due: int) -> None:
+        """An item moves forward, never back; one that does not wait is not put in."""
+        before = [entry[0] for entry in self.model if entry[2] == number]
+        assert self.schedule.hasten(ITEMS[number], due) is bool(before)
+        if before and due < before[0]:
+            self.place(number, due)
+
+    @rule(now=TIMES)
+    def pop_due(self, now: int) -> None:
+        """What has been due longest leaves."""
+        item = self.schedule.pop_due(now)
+        if self.model and self.model[0][0] <= now:
+            assert item is ITEMS[self.model.pop(0)[2]]
+        else:
+            assert item is None
+
+    @precondition(lambda self: len(self.model) > 3)
+    @rule()
+    def drain(self) -> None:
+        """Everything leaves, in order."""
+        drained = self.schedule.drain()
+        expected = [ITEMS[number] for _, _, number in self.model]
+        assert len(drained) == len(expected)
+        assert all(a is b for a, b in zip(drained, expected, strict=True))
+        self.model = []
+
+    @invariant()
+    def agrees(self) -> None:
+        """Length and next time are the model's."""
+        assert len(self.schedule) == len(self.model)
+        assert self.schedule.next_due() == (self.model[0][0] if self.model else None)
+
+
+TestSchedule = ScheduleMachine.TestCase
+
+
+def test_sweeping_out_what_was_left_behind_keeps_the_order() -> None:
+    """Thousands of moves of many items, beside a plain table."""
+    rng = Random(7)
+    schedule: Schedule[Item] = Schedule()
+    items = [Item() for _ in range(40)]
+    dues: dict[int, float] = {}
+    for n in range(20_000):
+        item, due = rng.choice(items), rng.random()
+        if n % 7 == 0 and dues:
+            first = min(dues, key=lambda index: dues[index])
+            assert schedule.pop_due(1.0) is items[first]
+            del dues[first]
+        else:
+            schedule.add(item, due)
+            dues[next(i for i, other in enumerate(items) if other is item)] = due
+
+    assert [schedule.pop_due(1.0) for _ in range(len(dues))]
+    assert len(schedule) == 0
+
+
+def test_an_item_that_is_hastened_for_ever_leaves_nothing_behind() -> None:
+    """Memory follows what waits, however often it is moved."""
+    schedule: Schedule[Item] = Schedule()
+    late = [Item() for _ in range(10)]
+    for item in late:
+        schedule.add(item, 1e9)
+
+    for n in range(10_000):
+        assert schedule.hasten(late[n % 10], 1e9 - n - 1)
+
+    assert len(schedule) == 10
+    assert len(schedule._heap) <= 2 * 10 + STALE_MIN + 1

@@ -57,6 +57,7 @@ class Night:
     seed: int = 1
     params: dict[str, object] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)  # other `Parts`, such as claims
     log: Events = field(default_factory=Events)
 
     def __post_init__(self) -> None:
@@ -70,6 +71,7 @@ class Night:
         )
         self.store: Store | None = None
         self.rng = Random(self.seed)
+        self.run: Run | None = None  # the last one
 
     def write_rows(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Write the manifest."""
@@ -91,7 +93,7 @@ class Night:
         with self.books() as (journal, outcomes):
             parts = self.parts(journal, outcomes, settings)
             parts = replace(parts, rows_expected=rows_expected)
-            run = Run(parts if read_manifest else replace(parts, entries=None))
+            run = self.run = Run(parts if read_manifest else replace(parts, entries=None))
             if during is None:
                 return await run.execute()
 
@@ -169,6 +171,7 @@ class Night:
             clock=self.clock,
             rng=self.rng,
             offload=virtual_thread,
+            **self.more,
         )
 
     # --- What came out ---------------------------------------------------------------------------
@@ -213,6 +216,14 @@ class Night:
         doubtful = {r["row"]["file_url"] for r in self.records("in_doubt")}
         for job in self.simulation.ledger.jobs.values():
             assert job.id in known or job.reference in doubtful, f"{job.reference} is forgotten"
+
+    def assert_books_agree(self) -> None:
+        """What the last process believes was spent is what the journal says."""
+        assert self.run is not None
+        counters = self.counters()
+        jobs = self.run._context.jobs
+        assert jobs.open == 0
+        assert jobs.spent == counters["cost"] - counters["cost_refunded"]
 
 
 @dataclass
@@ -288,6 +299,15 @@ class Mortal:
 
 
 WRITES = frozenset({"admit", "append", "apply", "mark_rebuild", "note", "rebuild", "take_back"})
+
+
+FLUX: dict[str, object] = {"task": "generations", "tier": "premium", "model": "Flux1schnell"}
+
+
+def prompt(n: int, pixels: int = 512) -> dict[str, object]:
+    """Return the *n*-th row of an image generation with deAPI."""
+    size = {"width": pixels, "height": pixels, "steps": 4, "guidance": 0}
+    return {"id": f"r{n}", "prompt": f"cat {n}", "seed": n, **size}
 
 
 def row(n: int) -> dict[str, object]:

@@ -16,7 +16,9 @@ import pytest
 
 from batcher.core.errors import StorageError
 from batcher.core.journal import Journal
-from tests.engine.harness import Death, Night
+from batcher.core.lifecycle import OUTCOMES
+from batcher.core.money import nanos
+from tests.engine.harness import FLUX, Death, Night, prompt
 
 pytestmark = pytest.mark.virtual
 
@@ -47,6 +49,7 @@ async def test_crashes_anywhere_cost_nothing(seed: int, tmp_path: Path) -> None:
         "in_flight": rng.choice([1, 3, 200]),
         "connections": rng.choice([1, 4, 32]),
         "rate": rng.choice(["3/s", "1000/s"]),
+        **rng.choice([{}, {"max_cost": 1.0, "cost_per_job": 0.01}]),
     }
     night.write_urls(ROWS)
     for _ in range(LIVES_MAX):
@@ -60,6 +63,42 @@ async def test_crashes_anywhere_cost_nothing(seed: int, tmp_path: Path) -> None:
     night.assert_no_row_paid_twice()
     night.assert_every_paid_job_is_known()
     assert set(night.outcomes()) == {f"sku-{n}" for n in range(ROWS)}
+
+
+@pytest.mark.parametrize("seed", range(SEEDS // 2))
+async def test_no_crash_brings_a_run_above_its_cap(seed: int, tmp_path: Path) -> None:
+    """Whatever the seed: quoted, refunded or in doubt, no more than the cap is charged."""
+    rng = Random(seed)
+    faults = f"{FAULTS},refund_unconfirmed=0.3,question_error=0.1,question_throttle=0.05"
+    night = Night(tmp_path, provider="deapi", params=FLUX, faults=faults, seed=seed)
+    cap = rng.choice([0.004, 0.01, 0.02, 1.0])
+    night.settings = {
+        "in_flight": rng.choice([1, 3, 200]),
+        "connections": rng.choice([1, 4, 32]),
+        "rate": rng.choice(["3/s", "1000/s"]),
+        "max_cost": cap,
+        "max_attempts": 20,
+        "on_500": "hold",
+    }
+    night.write_rows([prompt(n, rng.choice([256, 512, 768])) for n in range(ROWS)])
+    for _ in range(LIVES_MAX):
+        ended = await night.doomed_process(any_death(rng), submit_timeout_s=5.0)
+        ledger = night.simulation.ledger
+        assert ledger.charged_nanos - ledger.refunded_nanos <= nanos(cap)
+        if ended:
+            break
+
+        await anyio.sleep(rng.uniform(0.0, 20.0))
+
+    stop = await night.process()
+
+    ledger = night.simulation.ledger
+    assert ledger.charged_nanos - ledger.refunded_nanos <= nanos(cap)
+    night.assert_no_row_paid_twice()
+    night.assert_books_agree()
+    assert stop is not None or set(night.outcomes()) == {f"r{n}" for n in range(ROWS)}
+    known = {record["job_id"] for name in OUTCOMES for record in night.records(name)}
+    assert len(ledger.jobs.keys() - known) <= len(night.records("in_doubt"))
 
 
 async def test_an_intent_without_an_answer_is_in_doubt_and_never_sent_again(

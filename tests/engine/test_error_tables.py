@@ -316,7 +316,8 @@ class OneRow(Scripted):
     async def send(self, request: Any, *, timeout_s: float) -> Response:
         """Answer."""
         is_submit = request.method == "POST"
-        if is_submit != (self._lane == "submit"):
+        is_question = request.path.endswith("/balance")
+        if is_question or is_submit != (self._lane == "submit"):
             return await super().send(request, timeout_s=timeout_s)
 
         target = request.json if is_submit else request.path

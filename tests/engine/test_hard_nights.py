@@ -9,24 +9,17 @@ from typing import Any
 import anyio
 import pytest
 
-from batcher.core.errors import Lost, StorageError
+from batcher.core.errors import Lost, NotSent, StorageError
 from batcher.core.exchange import Response
 from batcher.core.model import Stop, StopReason
 from batcher.core.stats import Snapshot
 from batcher.engine import decide
 from batcher.engine.run import Run
-from tests.engine.harness import Death, Mortal, Night, Scripted, row
+from tests.engine.harness import FLUX, Death, Mortal, Night, Scripted, prompt, row
 
 pytestmark = pytest.mark.virtual
 
 INTERRUPT = Stop(StopReason.INTERRUPTED, "signal")
-FLUX: dict[str, object] = {"task": "generations", "tier": "premium", "model": "Flux1schnell"}
-
-
-def prompt(n: int) -> dict[str, object]:
-    """Return the *n*-th row of an image generation."""
-    size = {"width": 512, "height": 512, "steps": 4, "guidance": 0}
-    return {"id": f"r{n}", "prompt": f"cat {n}", "seed": n, **size}
 
 
 def interrupted_after(seconds: float) -> Callable[[Run], Any]:
@@ -235,6 +228,61 @@ async def test_a_job_is_looked_at_after_an_outage(tmp_path: Path) -> None:
     await night.process()
 
     assert night.counts() == {"succeeded": 1}
+
+
+# THIS MACHINE
+
+
+class Local:
+    """A transport that this machine holds up for some rows, or for a while."""
+
+    def __init__(self, inner: Any, is_held_up: Callable[[Any], bool]) -> None:
+        self._inner = inner
+        self._is_held_up = is_held_up
+        self.tries = 0
+
+    async def send(self, request: Any, *, timeout_s: float) -> Response:
+        """Raise what the real transport raises, or pass on."""
+        if request.method == "POST" and self._is_held_up(request):
+            self.tries += 1
+            raise NotSent("too many open files", local=True)
+
+        return await self._inner.send(request, timeout_s=timeout_s)  # type: ignore[no-any-return]
+
+
+async def test_trouble_of_this_machine_spends_no_attempt(tmp_path: Path) -> None:
+    """No descriptors for two seconds: nobody else is to blame, and every row gets its turn."""
+    night = Night(tmp_path, settings={"max_attempts": 5, "rate": "20/s"})
+    until = anyio.current_time() + 2.0
+    night.transport = Local(night.transport, lambda _request: anyio.current_time() < until)
+    night.write_urls(60)
+    await night.process()
+
+    assert night.counts() == {"succeeded": 60}
+    with night.books() as (journal, _):
+        spent = [journal.find(f"sku-{n}") for n in range(60)]
+        assert {held.ticket.spent for held in spent if held is not None} == {0}
+
+    assert night.log.names("warning").count("submit.stuck") == 1
+
+
+async def test_a_file_that_cannot_be_opened_ends_its_row_and_slows_nobody(tmp_path: Path) -> None:
+    """Twelve such rows are no outage: the lane stays open, and each of them is tried and ends."""
+    night = Night(tmp_path, settings={"max_attempts": 3})
+    bad = {f"https://shop.example/{n}.jpg".encode() for n in range(12)}
+    local = Local(night.transport, lambda request: any(url in request.json for url in bad))
+    night.transport = local
+    night.write_urls(40)
+    closed: list[float] = []
+
+    async def watch(run: Run) -> None:
+        run.watch(lambda shot: closed.extend(lane.closed_s or 0.0 for lane in shot.lanes))
+
+    await night.process(watch)
+
+    assert night.counts() == {"exhausted": 12, "succeeded": 28}
+    assert local.tries == 36
+    assert set(closed) == {0.0}
 
 
 # DISKS AND BUGS

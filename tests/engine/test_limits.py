@@ -83,10 +83,10 @@ def test_the_job_budget_counts_what_earlier_processes_made() -> None:
     """`--max-jobs` is over the whole run, and a proved refusal gives its job back."""
     budget = JobBudget(5, used=4, duplicates=0)
 
-    assert budget.reserve()
-    assert not budget.reserve()
-    budget.give_back()
-    assert budget.reserve()
+    assert budget.reserve(None)
+    assert not budget.reserve(None)
+    budget.give_back(None)
+    assert budget.reserve(None)
 
 
 def test_duplicates_have_a_cap_of_their_own() -> None:

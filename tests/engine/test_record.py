@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -61,6 +61,11 @@ class FakeOutcomes:
     def take_back(self) -> None:
         """Note that the last lines are cut off again."""
         self.script.append("take back")
+
+    def rebuild(self, name: str, keep: Callable[[dict[str, Any]], bool]) -> int:
+        """Note that a file is rewritten."""
+        self.script.append(f"rebuild {name}")
+        return 0
 
 
 class Bench:
