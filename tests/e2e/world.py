@@ -141,9 +141,19 @@ class World:
 
 
 @contextmanager
-def world(folder: Path, api: str = "removit", faults: str = "", seed: int = 0) -> Iterator[World]:
-    """Start a simulated API in a process of its own, and end it."""
-    words = ["-m", "tests.simulator.serve_process", api, "--faults", faults, "--seed", str(seed)]
+def world(
+    folder: Path,
+    api: str = "removit",
+    faults: str = "",
+    seed: int = 0,
+    key: str = KEY,
+    words: Sequence[str] = (),
+) -> Iterator[World]:
+    """Start a simulated API in a process of its own, and end it; *words*: more of its options."""
+    words = [
+        *("-m", "tests.simulator.serve_process", api, "--faults", faults),
+        *("--seed", str(seed), "--key", key, *words),
+    ]
     server = subprocess.Popen(
         [sys.executable, *words],
         cwd=ROOT,

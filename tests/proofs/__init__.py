@@ -1,0 +1,1 @@
+"""Proofs: what holds when the machine itself fails."""

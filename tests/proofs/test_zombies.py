@@ -1,0 +1,47 @@
+"""A process that was stopped, taken over, and wakes up again must not act for the run any more."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from random import Random
+from signal import SIGCONT, SIGSTOP
+
+import pytest
+
+from tests.e2e.world import finish, wait_until, world
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
+
+ROUNDS = int(os.environ.get("BATCHER_ZOMBIES", "2"))
+ROWS_PER_ROUND = 700
+
+
+def test_a_zombie_pays_for_nothing(tmp_path: Path) -> None:
+    """Its locks are gone, another process went on: it finds a newer epoch and leaves with 5."""
+    rng = Random(5)
+    rows = ROUNDS * ROWS_PER_ROUND
+    with world(tmp_path, faults="duration=0.3,latency=0.01") as here:
+        here.write_urls(rows)
+        for _ in range(ROUNDS):
+            before = here.counts()["submits"]
+            zombie = here.start(*here.command("--rate", "100/s"))
+            alive_until = before + rng.randrange(20, 120)
+            wait_until(lambda until=alive_until: here.counts()["submits"] > until, "submits")
+            zombie.send_signal(SIGSTOP)
+            assert here.go("--rate", "100/s").returncode == 5  # its locks are still held
+            for name in ("run.lock", ".alive"):
+                (here.run / name).unlink()
+
+            heir = here.start(*here.command("--rate", "100/s", "--max-duration", "3s"))
+            wait_until(lambda: (here.run / ".alive").exists(), "the heir has begun")
+            taken = here.counts()["submits"]
+            wait_until(lambda at=taken: here.counts()["submits"] > at, "the heir submits")
+            zombie.send_signal(SIGCONT)
+            woken = finish(zombie)
+            assert woken.returncode == 5, woken.stderr
+            assert finish(heir).returncode in (0, 3, 4)
+
+        ended = here.go("--rate", "1000/s")
+        assert ended.returncode in (0, 3), ended.stderr
+        here.assert_the_promise(rows)
