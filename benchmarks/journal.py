@@ -24,7 +24,8 @@ from pathlib import Path
 import orjson
 
 from batcher.adapters.sqlite import SqliteJournal
-from batcher.core.journal import Accept, Entry, Event, Finish, Intend
+from batcher.core.events import Accept, Event, Finish, Intend
+from batcher.core.journal import Entry
 from batcher.core.lifecycle import Move
 
 BATCHES = (1, 16, 64, 256)

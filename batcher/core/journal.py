@@ -1,9 +1,9 @@
-"""The journal's language: what it is told, what it answers, and the port behind which it stands.
+"""The journal: what it knows, what it answers, and the port behind which it stands.
 
 Rule: the journal is the truth about a run. What it acknowledged survives the death of the process
-and of the machine; what it did not acknowledge may not have happened. Its first adapter is SQLite
-(`adapters/sqlite.py`); one conformance suite (`tests/adapters/journal_conformance.py`) says what
-any other must do.
+and of the machine; what it did not acknowledge may not have happened. What it is told stands in
+`events.py`. Its first adapter is SQLite (`adapters/sqlite/`); one conformance suite
+(`tests/adapters/journal_conformance.py`) says what any other must do.
 
 The port is synchronous and has one caller: the recorder, which gathers what many tasks want to say
 and lets all of it share one durable transaction. Every method is a transaction of its own, checks
@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from batcher.core.lifecycle import Move, State
+from batcher.core.events import Decide, Event
+from batcher.core.lifecycle import State
 from batcher.core.model import LocalFile, Refund, RowError, Ticket
 
 # --- The manifest, as it is read -------------------------------------------------------------
@@ -59,101 +60,7 @@ class Admission:
     ticket: Ticket | None = None
 
 
-# --- What happens to rows --------------------------------------------------------------------
-# One event moves one row once. All times are epoch seconds.
-
-
-@dataclass(frozen=True, slots=True)
-class Intend:
-    """A submit is about to leave: opens an attempt. Durable before the first byte."""
-
-    n: int
-    at: float
-    generation: int  # 1 for the first submit of the row
-    cost: int | None = None  # nanos that the job will be charged, as far as known
-    move = Move.INTEND
-
-
-@dataclass(frozen=True, slots=True)
-class Accept:
-    """The API made a job: closes the attempt. Refused if the id already belongs to another row."""
-
-    n: int
-    at: float
-    job_id: str
-    request_id: str | None = None
-    move = Move.ACCEPT
-
-
-@dataclass(frozen=True, slots=True)
-class Withdraw:
-    """Proof that the submit made no job: closes the attempt.
-
-    `spent` says whether it counts against --max-attempts. `error` is None if it never left.
-    """
-
-    n: int
-    at: float
-    spent: bool
-    error: RowError | None = None
-    resubmission: bool = False  # a refusal only by the API's own advice: kept for audits
-    move = Move.WITHDRAW
-
-
-@dataclass(frozen=True, slots=True)
-class Collect:
-    """The job is done and its files are to be fetched; `result` is `Result.as_json` encoded."""
-
-    n: int
-    at: float
-    result: bytes
-    move = Move.COLLECT
-
-
-@dataclass(frozen=True, slots=True)
-class Rerun:
-    """The job failed, was refunded and may be submitted again; its id is given up.
-
-    It counts against --max-attempts.
-    """
-
-    n: int
-    at: float
-    error: RowError
-    refund: Refund | None = None
-    refund_raw: str | None = None  # the API's own word
-    cost: int | None = None  # nanos that the API says the job was charged; None = as intended
-    move = Move.RERUN
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The row has an outcome, and `record` is its line. Closes an open attempt with `error`."""
-
-    n: int
-    at: float
-    move: Move  # REJECT, REFUSE, DOUBT, EXHAUST, SUCCEED or FAIL
-    record: bytes  # one JSON object, without the newline
-    error: RowError | None = None
-    refund: Refund | None = None
-    result: bytes | None = None  # kept where only the download failed, so that it can be retried
-    refund_raw: str | None = None  # the API's own word
-    cost: int | None = None  # nanos that the API says the job was charged; None = as intended
-
-
-@dataclass(frozen=True, slots=True)
-class Decide:
-    """A person takes a row out of exhausted or in_doubt. `job_id` goes with ADOPT only."""
-
-    n: int
-    at: float
-    move: Move  # RETRY, REPOLL, REFETCH, ADOPT or RESUBMIT
-    job_id: str | None = None
-    note: str = ""  # who decided, and on what evidence
-    record: bytes | None = None
-
-
-Event = Intend | Accept | Withdraw | Collect | Rerun | Finish | Decide
+# --- What it knows of the past ---------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from batcher.adapters.outcomes import outcome_file
-from batcher.core.journal import Decide, Held, Journal
+from batcher.core.events import Decide
+from batcher.core.journal import Held, Journal
 from batcher.core.lifecycle import Move, State
 from batcher.core.model import Ticket
 from batcher.engine.decide import Rewritable

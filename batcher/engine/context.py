@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Unpack
 
+from batcher.core.events import Finish
 from batcher.core.exchange import Response, Transport
-from batcher.core.journal import Finish
 from batcher.core.lifecycle import Move
 from batcher.core.log import Log
 from batcher.core.model import ErrorKind, RowError, Ticket

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from batcher.core.errors import UsageError
-from batcher.core.journal import Decide, Finish, Held, Journal
+from batcher.core.events import Decide, Finish
+from batcher.core.journal import Held, Journal
 from batcher.core.lifecycle import Move, State
 from batcher.core.model import ErrorKind, RowError
 from batcher.core.record import outcome_record

@@ -16,7 +16,7 @@ from typing import Unpack
 
 from batcher.core.backoff import Backoff
 from batcher.core.errors import TransportError
-from batcher.core.journal import Collect, Rerun
+from batcher.core.events import Collect, Rerun
 from batcher.core.lifecycle import Move
 from batcher.core.model import ErrorKind, RowError, Stop, Ticket
 from batcher.core.money import job_cost

@@ -19,7 +19,8 @@ import anyio
 import anyio.to_thread
 
 from batcher.core.errors import StorageError
-from batcher.core.journal import Admission, Entry, Event, Finish, Journal
+from batcher.core.events import Event, Finish
+from batcher.core.journal import Admission, Entry, Journal
 from batcher.core.lifecycle import Move, State
 from batcher.engine.notices import Notices
 

@@ -13,8 +13,8 @@ from math import inf
 
 import anyio
 
+from batcher.core.events import Accept, Decide, Intend
 from batcher.core.exchange import Request
-from batcher.core.journal import Accept, Decide, Intend
 from batcher.core.lifecycle import Move
 from batcher.core.model import RowError, Stop, StopReason, Ticket
 from batcher.core.verdict import Accepted, Doubt, Halt, Later, Refused, SubmitVerdict

@@ -9,7 +9,7 @@ from __future__ import annotations
 import anyio
 
 from batcher.core.backoff import Backoff
-from batcher.core.journal import Withdraw
+from batcher.core.events import Withdraw
 from batcher.core.lifecycle import Move
 from batcher.core.model import StopReason, Ticket
 from batcher.core.verdict import Halt, Later

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batcher.core.journal import Admission, Entry, Finish, Intend, Journal, Standing, Withdraw
+from batcher.core.events import Finish, Intend, Withdraw
+from batcher.core.journal import Admission, Entry, Journal, Standing
 from batcher.core.lifecycle import Move, State
 from batcher.core.model import ErrorKind, RowError
 from tests.adapters.journal_conformance import (

@@ -17,20 +17,8 @@ import orjson
 import pytest
 
 from batcher.core.errors import BatcherError, Fenced, IllegalMove
-from batcher.core.journal import (
-    Accept,
-    Attempt,
-    Collect,
-    Decide,
-    Entry,
-    Event,
-    Finish,
-    Held,
-    Intend,
-    Journal,
-    Rerun,
-    Withdraw,
-)
+from batcher.core.events import Accept, Collect, Decide, Event, Finish, Intend, Rerun, Withdraw
+from batcher.core.journal import Attempt, Entry, Held, Journal
 from batcher.core.lifecycle import OUTCOMES, TABLE, Move, State
 from batcher.core.model import ErrorKind, Refund, Result, RowError
 

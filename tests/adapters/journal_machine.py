@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from batcher.core.errors import Fenced, IllegalMove
-from batcher.core.journal import Charge, Event, Intend, Journal
+from batcher.core.events import Event, Intend
+from batcher.core.journal import Charge, Journal
 from batcher.core.lifecycle import OUTCOMES, TABLE, Move, State
 from batcher.core.model import Refund, Ticket
 from tests.adapters.journal_conformance import ALL, NOTHING, Said, entry, event

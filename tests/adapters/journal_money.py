@@ -7,17 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from batcher.core.journal import (
-    Accept,
-    Collect,
-    Decide,
-    Event,
-    Finish,
-    Intend,
-    Journal,
-    Rerun,
-    Withdraw,
-)
+from batcher.core.events import Accept, Collect, Decide, Event, Finish, Intend, Rerun, Withdraw
+from batcher.core.journal import Journal
 from batcher.core.lifecycle import Move, State
 from batcher.core.model import ErrorKind, Refund, RowError
 from tests.adapters.journal_conformance import (

@@ -25,7 +25,7 @@ WORKER = """
 import sys
 from pathlib import Path
 from batcher.adapters.sqlite import SqliteJournal
-from batcher.core.journal import Accept, Collect, Finish, Intend
+from batcher.core.events import Accept, Collect, Finish, Intend
 from batcher.core.lifecycle import Move
 from tests.adapters.journal_conformance import ENCODED, entry
 

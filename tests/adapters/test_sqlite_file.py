@@ -17,7 +17,8 @@ import pytest
 from batcher.adapters.sqlite import DiskFull, Locked, SqliteJournal, connection, mounts, schema
 from batcher.adapters.sqlite import statements as sql
 from batcher.core.errors import StorageError, UsageError
-from batcher.core.journal import Decide, Entry, Finish, Intend
+from batcher.core.events import Decide, Finish, Intend
+from batcher.core.journal import Entry
 from batcher.core.lifecycle import Move, State
 from batcher.core.model import ErrorKind, RowError
 from tests.adapters.journal_conformance import ALL, admitted, entry, found, row_in, take
@@ -335,7 +336,7 @@ import resource, sys
 from pathlib import Path
 from batcher.adapters.sqlite import SqliteJournal
 from batcher.core.errors import StorageError
-from batcher.core.journal import Intend
+from batcher.core.events import Intend
 from tests.adapters.journal_conformance import admitted, entry
 
 path = Path(sys.argv[1])

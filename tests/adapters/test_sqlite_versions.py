@@ -15,7 +15,8 @@ import pytest
 
 from batcher.adapters.sqlite import DiskFull, SqliteJournal, connection, schema
 from batcher.core.errors import StorageError
-from batcher.core.journal import Accept, Intend, Journal
+from batcher.core.events import Accept, Intend
+from batcher.core.journal import Journal
 from batcher.core.lifecycle import Move, State
 from batcher.core.model import Refund
 from tests.adapters.journal_conformance import ALL, Said, event, found, take

@@ -16,7 +16,7 @@ from batcher.adapters.runfile import write_run_file
 from batcher.adapters.sqlite import SqliteJournal
 from batcher.cli.app import cli
 from batcher.cli.refunds import PAGE_ROWS
-from batcher.core.journal import Accept, Event, Finish, Intend, Rerun
+from batcher.core.events import Accept, Event, Finish, Intend, Rerun
 from batcher.core.lifecycle import Move
 from batcher.core.model import ErrorKind, Refund, RowError
 from batcher.core.settings import Frozen, Settings

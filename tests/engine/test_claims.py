@@ -12,8 +12,9 @@ import pytest
 
 from batcher.adapters.webhooks import Answer
 from batcher.core.errors import StorageError
+from batcher.core.events import Intend
 from batcher.core.exchange import Request, Response, Transport
-from batcher.core.journal import Intend, Journal
+from batcher.core.journal import Journal
 from batcher.core.model import Stop, StopReason
 from batcher.core.secret import Secret
 from batcher.engine.addresses import Addresses

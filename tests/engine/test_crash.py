@@ -173,7 +173,7 @@ def forget_intents(night: Night) -> None:
 
 
 def _forget(journal: Journal) -> None:
-    from batcher.core.journal import Withdraw
+    from batcher.core.events import Withdraw
 
     intents = journal.unanswered(0, 100)
     journal.apply([Withdraw(ticket.row.n, 0.0, spent=False) for ticket in intents])

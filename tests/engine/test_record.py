@@ -10,7 +10,8 @@ import anyio.lowlevel
 import pytest
 
 from batcher.core.errors import StorageError
-from batcher.core.journal import Accept, Event, Finish, Intend, Journal
+from batcher.core.events import Accept, Event, Finish, Intend
+from batcher.core.journal import Journal
 from batcher.core.lifecycle import Move, State
 from batcher.engine.notices import Notices
 from batcher.engine.record import DISK_FULL_RETRY_S, Recorder

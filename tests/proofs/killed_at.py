@@ -17,7 +17,7 @@ from batcher.adapters.download_file import PartFile
 from batcher.adapters.http import HttpTransport
 from batcher.adapters.outcomes import OutcomeFiles
 from batcher.adapters.sqlite import SqliteJournal
-from batcher.core.journal import Accept, Collect, Decide, Finish, Intend, Withdraw
+from batcher.core.events import Accept, Collect, Decide, Finish, Intend, Withdraw
 from batcher.core.lifecycle import Move
 
 Wanted = Callable[[tuple[Any, ...]], bool]

@@ -16,7 +16,7 @@ import pytest
 
 from batcher.adapters.sqlite import SqliteJournal
 from batcher.core.errors import StorageError
-from batcher.core.journal import Accept, Collect, Finish, Intend
+from batcher.core.events import Accept, Collect, Finish, Intend
 from batcher.core.lifecycle import Move, State
 from tests.adapters.journal_conformance import ENCODED, entry
 from tests.proofs.apsw_sqlite3 import connecting

@@ -29,7 +29,8 @@ from batcher.adapters.sqlite.failures import DiskFull, Locked, transaction, tran
 from batcher.adapters.sqlite.moves import Batch
 from batcher.adapters.sqlite.reader import JournalReader
 from batcher.core.errors import Fenced, StorageError
-from batcher.core.journal import Admission, Decide, Entry, Event
+from batcher.core.events import Decide, Event
+from batcher.core.journal import Admission, Entry
 from batcher.core.lifecycle import State
 from batcher.core.model import Ticket
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from batcher.adapters.sqlite import statements as sql
-from batcher.core.journal import Accept, Finish, Intend, Rerun
+from batcher.core.events import Accept, Finish, Intend, Rerun
 from batcher.core.lifecycle import Move
 from batcher.core.model import Refund, RowError
 from batcher.core.money import JOB_COST_MAX, nanos

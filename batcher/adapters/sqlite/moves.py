@@ -19,16 +19,7 @@ from batcher.adapters.sqlite import statements as sql
 from batcher.adapters.sqlite.ledger import Bill, Ledger, Writes
 from batcher.adapters.sqlite.reading import encoded_error
 from batcher.core.errors import IllegalMove, StorageError
-from batcher.core.journal import (
-    Accept,
-    Collect,
-    Decide,
-    Event,
-    Finish,
-    Intend,
-    Rerun,
-    Withdraw,
-)
+from batcher.core.events import Accept, Collect, Decide, Event, Finish, Intend, Rerun, Withdraw
 from batcher.core.lifecycle import Move, State, move
 from batcher.core.model import ErrorKind, RowError
 
