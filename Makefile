@@ -5,7 +5,7 @@ SOAK_TIMEOUT_S ?= 3600
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench soak clean bootstrap
+.PHONY: help demo test check controls format bench soak clean bootstrap
 
 help:  ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1  \2/p' Makefile
@@ -14,7 +14,7 @@ demo: bootstrap  ## a whole run of 200 rows against the simulator: no key, no ne
 	@$(PY) -m batcher demo $(ARGS)
 
 test: check  ## everything that CI checks: check, then pytest
-	@$(PY) -m pytest -q $(ARGS)
+	@$(PY) -m pytest -q -n 4 --dist worksteal $(ARGS)
 
 check: bootstrap  ## ruff, its formatter and mypy; changes nothing
 	@$(PY) -m ruff check .
@@ -32,10 +32,16 @@ bench: bootstrap  ## list the benchmarks and run those that know --quick
 	    if grep -q -e --quick "$$file"; then $(PY) "$$file" --quick || exit 1; fi; \
 	done
 
-soak: bootstrap  ## the long proofs: 10,000 crash seeds, 500 kills, many more examples
+controls: bootstrap  ## wrong versions of batcher: each must turn red the tests that it names
+	@$(PY) -m pytest -q -n 2 --dist worksteal tests/proofs/test_controls.py -m "soak or not soak" $(ARGS)
+
+soak: bootstrap  ## the long proofs: 10,000 crash seeds, 500 kills, 10,000 power cuts, more examples
 	@BATCHER_SEEDS=10000 $(PY) -m pytest -q tests/engine/test_crash.py --timeout $(SOAK_TIMEOUT_S)
 	@BATCHER_KILLS=500 $(PY) -m pytest -q tests/e2e/test_kill.py --timeout $(SOAK_TIMEOUT_S)
-	@BATCHER_SOAK=1 $(PY) -m pytest -m "soak or hypothesis" --timeout $(SOAK_TIMEOUT_S) $(ARGS)
+	@BATCHER_POWER_STATES=10000 BATCHER_IO_ERRORS=300 BATCHER_ZOMBIES=20 BATCHER_NAMED_KILLS=3 \
+	    $(PY) -m pytest -q tests/proofs -m "soak or not soak" --timeout $(SOAK_TIMEOUT_S)
+	@BATCHER_TASK_ROWS=500 $(PY) -m pytest -q tests/e2e/test_tasks.py --timeout $(SOAK_TIMEOUT_S)
+	@BATCHER_SOAK=1 $(PY) -m pytest --ignore tests/proofs -m "soak or hypothesis" --timeout $(SOAK_TIMEOUT_S) $(ARGS)
 
 clean:  ## remove .venv and caches; runs/ stays, it is a record of what was paid for
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

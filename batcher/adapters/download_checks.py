@@ -66,7 +66,7 @@ def checked_url(text: str, base: URL | None = None) -> URL:
         url = URL(text, encoded=text.isascii() and text.isprintable() and " " not in text)
         url = url if base is None else base.join(url)
         known = url.scheme in ("http", "https") and bool(url.host)
-    except ValueError:
+    except (IndexError, ValueError):  # yarl's own, for `http://[::1]@/`
         known = False
 
     if not known:

@@ -67,7 +67,7 @@ def read_run_file(path: Path) -> tuple[Frozen, Settings]:
             **{key: json.loads(text) for key, text in texts.items()},
         }
         return msgspec.convert(run, Frozen), msgspec.convert(document["settings"], Settings)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise UsageError(f"{path}: is not as batcher wrote it: {error}") from error
 
 
@@ -118,7 +118,7 @@ def _document(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path.parent}: is no run directory; it has no {path.name}") from None
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # nested without end
         raise UsageError(f"{path}: is not TOML: {error}") from error
 
     version = document.get("version")

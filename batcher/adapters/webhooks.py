@@ -132,6 +132,17 @@ def _bare(status: int, headers: Mapping[str, str] | None = None) -> web.Response
 class _Connection(web.RequestHandler):
     """A connection whose errors are answered in silence: aiohttp's own texts quote the request."""
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Cut a connection off that is one too many, before anything is begun for it.
+
+        What aiohttp had begun by then would fail, with a traceback for each.
+        """
+        door = self._manager
+        if door is None or len(door.connections) < CONNECTIONS_MAX:
+            super().connection_made(transport)
+        elif isinstance(transport, asyncio.Transport):
+            transport.abort()
+
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, *_: Any, **__: Any
     ) -> web.StreamResponse:
@@ -143,16 +154,10 @@ class _Connection(web.RequestHandler):
 
 
 class _Door(web.Server):
-    """Lets so many connections in at a time."""
-
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Cut a connection off that is one too many."""
-        super().connection_made(handler, transport)
-        if len(self.connections) > CONNECTIONS_MAX:
-            transport.abort()
+    """Makes each connection with our bounds."""
 
     def __call__(self) -> web.RequestHandler:
-        """Make a connection with our bounds."""
+        """Make a connection."""
         return _Connection(
             self,
             loop=asyncio.get_running_loop(),

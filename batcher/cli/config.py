@@ -27,7 +27,7 @@ def read_config(path: Path, known: Iterable[str]) -> dict[str, Any]:
         return {}
     except OSError as error:
         raise click.UsageError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # nested without end
         raise click.UsageError(f"{path}: is not TOML: {error}") from error
 
     names = {key: key.replace("-", "_") for key in document}

@@ -84,7 +84,7 @@ def told(end: End, directory: Path, manifest: Path) -> Iterator[str]:
     from batcher.report.closing import state_lines
 
     ledger, run, batcher = end.ledger, path_word(directory), program()
-    yield from state_lines(end.summary, directory, f"demo, {PROVIDER}")
+    yield from state_lines(end.summary, directory, f"demo, {PROVIDER}", batcher)
     yield ""
     yield (
         f"The API's own ledger: {rows_text(ledger['references'])} seen, "

@@ -224,7 +224,7 @@ def _decisions(source: str) -> Iterator[tuple[str, str]]:
         try:
             found = msgspec.json.decode(line, type=dict[str, object])
             yield str(found["id"]), str(found.get("job_id") or "")
-        except (msgspec.MsgspecError, KeyError) as error:
+        except (msgspec.MsgspecError, KeyError, RecursionError) as error:
             raise UsageError(f"{source}, line {number}: is no JSON object with an id") from error
 
 

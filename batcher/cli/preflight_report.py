@@ -184,7 +184,7 @@ def _how_known(priced: Priced) -> Iterator[str]:
     kinds, rows = count_text(priced.kinds), rows_text(priced.rows_priced)
     unpriced = priced.rows - priced.rows_priced
     if not unpriced:
-        yield f"; of {kinds} kinds, all asked for" if priced.kinds > 1 else ""
+        yield f", of {kinds} kinds that were all asked for" if priced.kinds > 1 else ""
     else:
         yield f"; asked for {count_text(priced.kinds_priced)} of {kinds} kinds ({rows}), "
         yield f"the other {rows_text(unpriced)} at their mean"

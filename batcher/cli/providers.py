@@ -53,8 +53,8 @@ def _in_short(provider: Provider) -> Iterator[str]:
     yield f"  key       {facts.key_env}"
     yield f"  needs     {', '.join(facts.required_settings) or 'nothing more'}"
     yield f"  limits    {_limits(provider)}"
-    yield f"  money     {_money(provider)}"
-    yield f"  calls     {_calls(provider)}"
+    yield from _wrapped("  money     ", _money(provider))
+    yield from _wrapped("  calls     ", _calls(provider))
     yield f"  docs      {facts.docs_url}"
 
 
@@ -62,7 +62,7 @@ def _all_about(provider: Provider) -> Iterator[str]:
     facts = provider.facts
     yield from _in_short(provider)
     yield f"  base URL  {facts.base_url}"
-    yield f"  doubt     {facts.no_idempotency}"
+    yield from _wrapped("  doubt     ", facts.no_idempotency)
     if facts.required_settings:
         yield "\nRequired, in every row or by --set:"
         yield from _table(facts.required_settings)
@@ -81,7 +81,12 @@ def _all_about(provider: Provider) -> Iterator[str]:
 def _table(lines: Any) -> Iterator[str]:
     width = max(map(len, lines), default=0)
     for name, text in lines.items():
-        yield f"  {name:<{width}}  {text}"
+        yield from _wrapped(f"  {name:<{width}}  ", text)
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    """Return *text* behind *head*, the lines after the first as far in."""
+    return wrap(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
 
 
 def _takes(provider: Provider, task: str) -> list[str]:
@@ -93,10 +98,10 @@ def _takes(provider: Provider, task: str) -> list[str]:
 def _money(provider: Provider) -> str:
     account = provider.account
     if account is None:
-        return "tells neither prices nor the balance; --cost-per-job takes their place"
+        return "tells neither prices nor balance; --cost-per-job takes their place"
 
     least = money_text(nanos(account.balance_min), account.currency)
-    return f"tells prices and the balance; takes no submit with less than {least}"
+    return f"tells prices and the balance; takes no submit below {least}"
 
 
 def _calls(provider: Provider) -> str:
@@ -110,7 +115,7 @@ def _limits(provider: Provider) -> str:
     limits, facts = provider.limits(), provider.facts
     if facts.required_settings and limits.submit:  # without them it is the lowest of several
         by = " and ".join(word for word in ("task", "tier") if word in facts.parameters)
-        return f"from {limits.submit}, by {by}; status from {limits.status}"
+        return f"by {by}: submits {limits.submit} or more, status {limits.status} or more"
 
     submit = limits.submit or f"none published, submits are held to {facts.cautious_rate}"
     return f"{submit}; status {limits.status}" if limits.status else submit

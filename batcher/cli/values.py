@@ -68,7 +68,7 @@ def duration(value: Any) -> float:
     """Read `15m`, `30s`, `1h30m`, `500ms` or plain seconds; return seconds."""
     seconds = None
     if isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = float(value)
+        seconds = float(value) if abs(value) < 1e18 else math.inf  # TOML knows no largest number
     elif isinstance(value, str):
         seconds = _seconds(value.strip().lower())
 

@@ -97,7 +97,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A row that waits for a person: exhausted or in doubt."""
+    """A row with its evidence: one that waits for a person, or any that was looked up."""
 
     ticket: Ticket
     state: State

@@ -30,6 +30,7 @@ class Followed:
 
     ticket: Ticket
     is_ours: bool  # submitted by this process: all its calls come to us
+    is_called: bool = False  # one of them came
     words: set[str] = field(default_factory=set)  # for which it was looked at early
     missed: bool = False  # a call came while it was not queued: it is to be looked at once it is
 
@@ -77,7 +78,9 @@ class Attempts:
             known.missed = True
 
         self.close(n)
-        return known, self.named.pop(key_of(n, ticket.generation), None)
+        named = self.named.pop(key_of(n, ticket.generation), None)
+        known.is_called |= named is not None
+        return known, named
 
     def forget(self, ticket: Ticket) -> Followed | None:
         """Drop a row; return what was followed of it."""

@@ -75,7 +75,9 @@ class JobBudget:
     def shortage(self, cost: int | None) -> str:
         """Say why one more job of this cost is too much; empty if it is not."""
         if self._limit is not None and self._used >= self._limit:
-            return "the run made all jobs of --max-jobs"
+            return (
+                f"the run made all {self._limit:,} jobs of --max-jobs; resume with a larger number"
+            )
 
         limit = self._cost_limit
         if limit is None or (cost is not None and self.spent + cost <= limit):
@@ -83,8 +85,8 @@ class JobBudget:
 
         price = "an unknown amount" if cost is None else self._text(cost)
         return (
-            f"the next job costs {price}; {amount_text(self.spent)} of --max-cost "
-            f"{amount_text(limit)} are spent"
+            f"the next job costs {price}, and {amount_text(self.spent)} of --max-cost "
+            f"{amount_text(limit)} are spent; resume with a larger amount"
         )
 
     def _text(self, cost: int) -> str:
@@ -169,7 +171,7 @@ def parse_failure_limit(text: str | None) -> tuple[int | None, float | None]:
         return None, None
 
     number = text.removesuffix("%")
-    if not number.replace(".", "", 1).isdigit() or (number == text and "." in text):
+    if not number.replace(".", "", 1).isdecimal() or (number == text and "." in text):
         raise UsageError(f"--max-failures {text!r}: give a number of rows (100) or a share (5%)")
 
     if number != text and float(number) > 100:

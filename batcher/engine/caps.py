@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+import msgspec
 import orjson
 
+from batcher.core.errors import StorageError
 from batcher.core.rates import DAY_S, DayCap, Rate
 
 BUCKET_S = 300.0
@@ -50,11 +52,19 @@ class DailyCaps:
 
 
 def times_of(fact: str | None) -> list[float]:
-    """Return the request times that `as_fact` kept, each as late as it can have been."""
+    """Return the request times that `as_fact` kept, each as late as it can have been.
+
+    Raises `StorageError` if they are not as they were written.
+    """
     if fact is None:
         return []
 
-    return [at + BUCKET_S for at, count in orjson.loads(fact) for _ in range(count)]
+    try:
+        kept = msgspec.json.decode(fact, type=list[tuple[float, int]])
+    except msgspec.MsgspecError as error:
+        raise StorageError(f"the journal is corrupt: its status reads: {error}") from error
+
+    return [at + BUCKET_S for at, count in kept for _ in range(count)]
 
 
 def _bucket(at: float) -> float:

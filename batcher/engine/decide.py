@@ -19,7 +19,7 @@ from batcher.core.record import outcome_record
 
 PAGE_ROWS = 500
 SUFFIX = ".jsonl"  # of an outcome file: each is named for its outcome
-NO_JOB = frozenset({ErrorKind.REJECTED, ErrorKind.NOT_FOUND})  # the job is over: polling is no use
+JOB_OVER = frozenset({ErrorKind.REJECTED, ErrorKind.NOT_FOUND})  # polling it is no use
 
 
 class Rewritable(Protocol):
@@ -107,7 +107,7 @@ def _second_try(held: Held) -> Move:
     if held.has_result:
         return Move.REFETCH
 
-    over = held.error is not None and held.error.kind in NO_JOB
+    over = held.error is not None and held.error.kind in JOB_OVER
     return Move.RETRY if held.ticket.job_id is None or over else Move.REPOLL
 
 

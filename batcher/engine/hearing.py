@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Annotated
 
-import orjson
+import msgspec
 
 from batcher.adapters.webhooks import receiving
-from batcher.core.errors import UsageError
+from batcher.core.errors import StorageError, UsageError
 from batcher.core.journal import Journal
 from batcher.core.log import Log
 from batcher.core.settings import Settings
@@ -26,6 +27,8 @@ from batcher.engine.notices import Notices
 from batcher.engine.registrar import KEPT
 from batcher.engine.webhooks import WebhookClaims
 from batcher.providers.base import Callbacks, Provider
+
+Attempt = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,17}-[0-9]{1,9}$")]  # `key_of`
 
 
 @asynccontextmanager
@@ -78,13 +81,33 @@ def open_claims(
 ) -> WebhookClaims:
     """Return the claims of a run whose settings have both webhook flags."""
     assert settings.webhook_url is not None  # noqa: S101  # the caller has looked
-    kept = orjson.loads(journal.fact(KEPT) or "{}")
     return WebhookClaims(
         callbacks,
         Addresses(settings.webhook_url, keyring, run_identity(journal, make_id)),
-        Attempts(kept),
+        Attempts(kept_claims(journal.fact(KEPT))),
         reports,
         clock,
         wait_s=settings.claim_wait_s,
-        held_max=settings.in_flight // 2,
+        held_max=_held_max(settings),
     )
+
+
+def kept_claims(fact: str | None) -> dict[str, str]:
+    """Return the jobs that an earlier process kept, by attempt.
+
+    Raises `StorageError` if they are not as they were written.
+    """
+    try:
+        return msgspec.json.decode(fact or "{}", type=dict[Attempt, str])
+    except msgspec.MsgspecError as error:
+        raise StorageError(f"the journal is corrupt: its claims: {error}") from error
+
+
+def _held_max(settings: Settings) -> int:
+    """Return how many rows may wait for a call, with their slots, while others are submitted.
+
+    Half of them, since a row can be taken out of doubt again; all of them where a row that does not
+    wait is submitted again, and perhaps paid twice.
+    """
+    resubmits = settings.on_doubt == "resubmit"
+    return settings.in_flight if resubmits else settings.in_flight // 2

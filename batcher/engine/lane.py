@@ -1,7 +1,7 @@
 """A lane: a heap of what waits, a pace, a gate, and a few workers.
 
-There are three, each with its own limits: submit, status, download. Rule: nothing is sent but by a
-worker that took an item out of its lane's heap with a permit, and no lane waits for another.
+There are four, each with its own limits: price, submit, status, download. Rule: nothing is sent but
+by a worker that took an item out of its lane's heap with a permit, and no lane waits for another.
 
 One pump brings permits (it is the limiter's only caller, which keeps the limiter exact and cheap)
 and wakes workers when something becomes due; workers then take items synchronously, so between the

@@ -18,6 +18,7 @@ from batcher.core.model import Stop, StopReason, Ticket
 from batcher.core.rates import HOUR_S, Rate, parse_rate
 from batcher.engine.caps import DailyCaps, times_of
 from batcher.engine.context import Context
+from batcher.engine.credits import CREDITS
 from batcher.engine.headroom import HELD, Headroom
 from batcher.engine.lane import Lane
 
@@ -127,7 +128,7 @@ class _Guard:
             why = "" if last is None else f"; the last: {last.message}"
             message = f"every {self.name} request has failed for {outage:.0f} s{why}"
             self.stop(Stop(StopReason.UNAVAILABLE, message))
-        elif settings.max_wait_s < wait_s < float("inf") and self.gate.why != "credits":
+        elif settings.max_wait_s < wait_s < float("inf") and self.gate.why != CREDITS:
             resume_at = self.context.clock.wall() + wait_s
             message = f"{self._what()} lets no {self.name} request start for {wait_s:.0f} s"
             self.stop(Stop(StopReason.THROTTLED, message, resume_at))

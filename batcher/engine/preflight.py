@@ -30,7 +30,7 @@ V = TypeVar("V")
 PAGES_MAX = 40  # of models, 50 on each: there are a few dozen models
 PAUSES_S = (1.0, 3.0)  # before a question that was not answered is put again
 PRICE_RATE = "1/s"  # where the API publishes none
-NO_JOB = "00000000-0000-0000-0000-000000000000"  # nobody's: its answer tells whether a key works
+JOB_OF_NOBODY = "00000000-0000-0000-0000-000000000000"  # its answer tells whether a key works
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,9 @@ class Preflight:
 
     async def _key_problem(self) -> RowError | None:
         """Ask for a job that does not exist: an API that says so has taken the key."""
-        verdict = await self._patiently(self._provider.status(NO_JOB), self._provider.read_status)
+        verdict = await self._patiently(
+            self._provider.status(JOB_OF_NOBODY), self._provider.read_status
+        )
         match verdict:
             case Halt() | Later() | Unreadable():
                 self._refuse_dead_key(verdict.error)

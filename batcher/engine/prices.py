@@ -26,6 +26,7 @@ from batcher.core.exchange import Request
 from batcher.core.lifecycle import Move
 from batcher.core.model import ErrorKind, RowError, Stop, StopReason, Ticket
 from batcher.core.money import job_cost
+from batcher.core.rates import Rate
 from batcher.core.settings import Settings
 from batcher.core.verdict import Later, Price, PriceVerdict, Refused, Unreadable
 from batcher.engine.caps import DailyCaps
@@ -105,6 +106,11 @@ class Prices:
             "price", WORKERS, rate, caps, context, context.control.halt, held
         )
         self.lane, self._room = opened
+
+    @property
+    def rate(self) -> Rate | None:
+        """What price questions are held to now."""
+        return self._room.rate
 
     def price(self, ticket: Ticket) -> None:
         """Bring a row to the submit lane; first ask for its price, where that is wanted."""

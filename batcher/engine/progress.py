@@ -5,18 +5,20 @@ Counts come from the journal, which is right after any crash; rates come from th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from math import inf
+from typing import Any
 
 import anyio
 
-from batcher.core.model import Ticket
 from batcher.core.rates import Rate
 from batcher.core.stats import LaneView, Snapshot
 from batcher.engine.context import Context
 from batcher.engine.feed import Feed
 from batcher.engine.lane import Lane
 from batcher.engine.lanes import STATUS_READS, Lanes
+from batcher.engine.prices import Prices
 
 TICK_S = 1.0
 ETA_NEEDS_ROWS = 5
@@ -26,12 +28,18 @@ class Progress:
     """Makes snapshots, shows them to observers, and keeps the day's counts durable."""
 
     def __init__(
-        self, context: Context, lanes: Lanes, feed: Feed, rows_expected: int | None
+        self,
+        context: Context,
+        lanes: Lanes,
+        prices: Prices,
+        feed: Feed,
+        rows_expected: int | None,
     ) -> None:
         self.observers: list[Callable[[Snapshot], None]] = []
         self._rows_expected = rows_expected
         self._context = context
         self._lanes = lanes
+        self._prices = prices
         self._feed = feed
         self._counters: dict[str, int] = {}
         self._started = context.clock.now()
@@ -69,8 +77,18 @@ class Progress:
             await self._context.recorder.ask(lambda journal: journal.note({STATUS_READS: fact}))
 
         now = self._context.clock.now()
-        for lane in (self._lanes.submit, self._lanes.status, self._lanes.download):
+        for lane, _ in self._shown():
             self._measure(lane.name, now, lane.started)
+
+    def _shown(self) -> Iterator[tuple[Lane[Any], Rate | None]]:
+        """Yield each lane with what it is held to; that of prices only if any were asked for."""
+        lanes, prices = self._lanes, self._prices
+        if prices.lane.started or prices.lane.waiting:
+            yield prices.lane, prices.rate
+
+        yield lanes.submit, lanes.submit_rate
+        yield lanes.status, lanes.status_rate
+        yield lanes.download, None
 
     def _measure(self, name: str, now: float, started: int) -> None:
         """Follow a lane's rate, smoothed over about five ticks."""
@@ -81,7 +99,7 @@ class Progress:
 
     def snapshot(self) -> Snapshot:
         """Return the run at this instant."""
-        context, lanes = self._context, self._lanes
+        context = self._context
         now = context.clock.now()
         shot = Snapshot(
             at=context.clock.wall(),
@@ -90,11 +108,7 @@ class Progress:
             rows_total=self._rows_total(),
             in_flight=context.slots.used,
             in_flight_max=context.slots.limit,
-            lanes=(
-                self._view(lanes.submit, lanes.submit_rate, now),
-                self._view(lanes.status, lanes.status_rate, now),
-                self._view(lanes.download, None, now),
-            ),
+            lanes=tuple(self._view(lane, rate, now) for lane, rate in self._shown()),
             errors=dict(context.errors),
             binding=self._binding(now),
             stop=context.control.stop,
@@ -111,7 +125,7 @@ class Progress:
 
         return None if self._rows_expected is None else max(self._rows_expected, known)
 
-    def _view(self, lane: Lane[Ticket], rate: Rate | None, now: float) -> LaneView:
+    def _view(self, lane: Lane[Any], rate: Rate | None, now: float) -> LaneView:
         wait = lane.gate.wait_s(now)
         return LaneView(
             name=lane.name,
@@ -120,8 +134,8 @@ class Progress:
             limit=None if rate is None else str(rate),
             open=lane.open,
             waiting=lane.waiting,
-            closed_s=wait if 0 < wait < float("inf") else None,
-            closed_why=lane.gate.why if lane.gate.is_probing else "",
+            closed_s=wait if 0 < wait < inf else None,
+            closed_why=lane.gate.why if 0 < wait < inf or lane.gate.is_probing else "",
         )
 
     def _binding(self, now: float) -> str:
@@ -130,12 +144,15 @@ class Progress:
         if self._context.recorder.waits_for_room:
             return "the disk: it is full"
 
-        for lane in (lanes.submit, lanes.status):
-            if 0 < lane.gate.wait_s(now) < float("inf"):
+        for lane, _ in self._shown():
+            if 0 < lane.gate.wait_s(now) < inf:
                 return f"{lane.name} lane closed ({lane.gate.why})"
 
         if self._context.control.stop is not None:
             return "stopping: waiting for what was submitted"
+
+        if self._prices.lane.waiting > self._prices.lane.open:
+            return f"price limit ({self._prices.rate})"
 
         if not self._feed.reading and lanes.submit.waiting == 0:
             return "the service: waiting for its jobs"

@@ -15,6 +15,7 @@ import orjson
 
 from batcher.adapters.webhooks import Answer
 from batcher.core.journal import Held
+from batcher.core.lifecycle import State
 from batcher.core.model import Ticket
 from batcher.core.verdict import JobEvent
 from batcher.engine import adoption
@@ -135,11 +136,11 @@ class Registrar:
         for call, (stand, held) in zip(calls, stands, strict=True):
             if stand is Stand.DOUBTED and held is not None:
                 doubted.setdefault(held.ticket.row.id, call)  # a second one comes again
-            elif stand is not Stand.OPEN:
+            elif stand is not Stand.OPEN and not _is_about_to_be_polled(stand, held):
                 self._tell(call, stand, held)
                 call.end(Answer.TAKEN)
             elif self._clock.now() >= call.until:
-                call.end(Answer.BUSY)
+                call.end(Answer.BUSY if stand is Stand.OPEN else Answer.TAKEN)
 
         if doubted:
             await self._adopt(list(doubted.items()))
@@ -189,3 +190,11 @@ class Registrar:
             self._reports.claimed(row_id, job_id)
         else:
             self._reports.taken_already(row_id, job_id)
+
+
+def _is_about_to_be_polled(stand: Stand, held: Held | None) -> bool:
+    """Whether the journal has the job already, and the poller gets it at this moment.
+
+    The call is looked at again then: it must not be taken for one that has nothing to tell.
+    """
+    return stand is Stand.KNOWN and held is not None and held.state is State.ACCEPTED

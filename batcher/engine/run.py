@@ -114,7 +114,9 @@ class Run:
             follow=self._poller.follow_again,
             collect=self._collect,
         )
-        self._progress = Progress(self._context, self._lanes, self._feed, parts.rows_expected)
+        self._progress = Progress(
+            self._context, self._lanes, self._prices, self._feed, parts.rows_expected
+        )
 
     async def execute(self) -> Stop | None:
         """Bring every row to its outcome; return why the run stopped early, or None.

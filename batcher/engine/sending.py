@@ -43,8 +43,8 @@ async def answer_of(
     if not isinstance(verdict, Accepted):
         context.log_answer("submit", ticket, response, verdict.error)
 
-    is_advised = isinstance(verdict, Later) and verdict.resubmission
-    if is_advised and context.settings.on_500 == "hold" and isinstance(verdict, Later):
+    holds = context.settings.on_500 == "hold"
+    if holds and isinstance(verdict, Later) and verdict.resubmission:
         message = f"{verdict.error.message}; held by --on-500 hold"
         kind = ErrorKind.UNKNOWN_OUTCOME
         return Doubt(replace(verdict.error, kind=kind, message=message, retriable=False))

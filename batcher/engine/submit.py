@@ -192,8 +192,7 @@ class Submitter:
     async def _hold(self, ticket: Ticket, error: RowError) -> None:
         """Hold a row in doubt, or do as the user chose."""
         context = self._context
-        allowed = context.settings.max_duplicates
-        if context.settings.on_doubt == "resubmit" and context.jobs.risk_duplicate(allowed):
+        if self._resubmits():
             context.recorder.count(DUPLICATES)
             await context.recorder.commit(
                 Decide(ticket.row.n, context.clock.wall(), Move.RESUBMIT, note=error.message)
@@ -202,3 +201,18 @@ class Submitter:
             return
 
         await context.end(ticket, Move.DOUBT, error=error)
+
+    def _resubmits(self) -> bool:
+        """Take one of the rows that the user chose to submit again in doubt; False: none is left.
+
+        Where the API calls, a run that ends leaves its doubts to the next process: it may be told
+        of their jobs for as long as the API tries, and nothing more is submitted here anyway.
+        """
+        context, settings = self._context, self._context.settings
+        if settings.on_doubt != "resubmit":
+            return False
+
+        if settings.webhook_url is not None and context.control.interrupted.is_set():
+            return False
+
+        return context.jobs.risk_duplicate(settings.max_duplicates)

@@ -63,7 +63,7 @@ class WebhookClaims(Claims):
         self._held_max = held_max
         self._calls: list[Call] = []  # for the registrar
         self._late: list[Followed] = []  # to be looked at as soon as they are queued
-        self._silent = 0  # jobs that ended since the last call
+        self._silent = 0  # jobs that ended uncalled since the last call
         self._bell = anyio.Event()
         self._ways: Ways | None = None
         self._ended = False
@@ -111,7 +111,7 @@ class WebhookClaims(Claims):
     def forget(self, ticket: Ticket) -> None:
         """Note that a row has its outcome."""
         job = self._attempts.forget(ticket)
-        if job is not None and job.is_ours:
+        if job is not None and job.is_ours and not job.is_called:
             self._silent += 1
             if self._silent == SILENT_JOBS:
                 self._reports.silent(SILENT_JOBS)
@@ -171,6 +171,7 @@ class WebhookClaims(Claims):
             return False
 
         event = call.event
+        job.is_called = True
         if job.ticket.job_id != event.job_id:
             self._reports.other_job(job.ticket.row.id, job.ticket.job_id, event.job_id)
         elif event.is_end and event.word not in job.words and len(job.words) < WORDS_MAX:

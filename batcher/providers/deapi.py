@@ -71,7 +71,7 @@ class DeApi:
         self._models: Mapping[str, Model] = {}
         if "task" in params and self._task({}) is None:
             raise UsageError(
-                f"--set task={params['task']}: no such task; known are: {', '.join(TASKS)}"
+                f"--set task={params['task']}: no such task; allowed are: {', '.join(TASKS)}"
             )
 
         for name in self._version.lacks & params.keys():

@@ -25,12 +25,15 @@ NOT_SENT: Final = {  # the API's own names that rows may well have
     "webhook_secret": "is not sent: batcher makes its own for each run",
     "scale": "is not sent: the model has its own factor, and some refuse a request that names one",
 }
-TASK_RULE: Final = f"set it in the row or with --set task=…; known are: {', '.join(TASKS)}"
 
 
 def no_task(word: object) -> Problem:
     """Return the problem of a row whose task is missing or unknown."""
-    return Problem("task", f"{f'is {raw_of(word)}' if word else 'is missing'}; {TASK_RULE}")
+    allowed = f"allowed are: {', '.join(TASKS)}"
+    if word:
+        return Problem("task", f'is "{raw_of(word)}"; {allowed}')
+
+    return Problem("task", f"is missing; set it in the row or with --set task=…; {allowed}")
 
 
 def row_problems(

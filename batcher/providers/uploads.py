@@ -32,7 +32,11 @@ class Upload:
     def problems(self, files: Files) -> list[Problem]:
         """Return what is wrong with a row's files: their number, names, sizes and pixels."""
         if len(files) > 1 and self.field_of_several is None:
-            return [Problem("file", f"names {len(files)} files; one is taken")]
+            return [
+                Problem(
+                    "file", f"names {len(files)} files; one is taken, so give each a row of its own"
+                )
+            ]
 
         texts = [text for file in files for text in self._faults(file)]
         total = sum(file.size_bytes for file in files)

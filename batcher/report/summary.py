@@ -217,7 +217,7 @@ def read_summary(directory: Path) -> Summary | None:
     """
     try:
         return msgspec.json.decode((directory / NAME).read_bytes(), type=Summary)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, RecursionError, ValueError, msgspec.MsgspecError):
         return None
 
 

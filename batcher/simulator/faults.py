@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from textwrap import wrap
 from typing import Any, Final
 
 from batcher.core.errors import UsageError
 from batcher.simulator.chance import Spread, spread_forms
 from batcher.simulator.knobs import (
+    LINE_CHARS,
     check,
     count,
     factor,
@@ -203,7 +205,8 @@ def knobs() -> list[list[str]]:
 
         groups[-1] += listed(knob)
 
-    return [*groups, [f"times: {spread_forms()}"], [f"presets: {', '.join(PRESETS)}"]]
+    spreads = wrap(f"times: {spread_forms()}", LINE_CHARS, subsequent_indent="  ")
+    return [*groups, spreads, [f"presets: {', '.join(PRESETS)}"]]
 
 
 def _non_default(plan: FaultPlan) -> dict[str, Any]:

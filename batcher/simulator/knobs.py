@@ -98,21 +98,16 @@ def check(name: str, kind: str, value: object) -> None:
 
 
 def listed(knob: Field[Any]) -> Iterator[str]:
-    """Yield the line of one knob: name, kind, what it does, and what it is if that is not 0.
-
-    Many words take lines of their own.
-    """
+    """Yield the lines of one knob: name, kind, what it does, and what it is if that is not 0."""
     kind, text = kind_of(knob), str(knob.metadata["text"])
     if isinstance(knob.default, int | float) and knob.default:
         text += f" [{knob.default:g}]"
 
-    if len(kind) <= _KIND_WIDTH:
-        yield f"  {knob.name:<18} {kind:<{_KIND_WIDTH}} {text}"
-    else:
-        yield f"  {knob.name:<18} {'word':<{_KIND_WIDTH}} {text}:"
-        for line in wrap(kind.replace("|", ", "), _LINE_WIDTH):
-            yield f"  {'':<18} {line}"
+    if kind not in _READERS:
+        kind, text = "word", f"{text}: {kind.replace('|', ', ')}"
+
+    head = f"  {knob.name:<18} {kind:<9} "
+    yield from wrap(text, LINE_CHARS, initial_indent=head, subsequent_indent=" " * len(head))
 
 
-_KIND_WIDTH: Final = 18
-_LINE_WIDTH: Final = 78
+LINE_CHARS: Final = 76  # what is left of 80 columns within the help's own margin

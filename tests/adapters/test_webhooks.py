@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import socket
 from collections.abc import AsyncIterator, Mapping
@@ -260,6 +261,19 @@ async def test_so_many_connections_are_open_at_a_time(monkeypatch: pytest.Monkey
         assert status(await said(port, post())) == 200
         for stream in streams:
             await stream.aclose()
+
+
+async def test_a_crowd_at_the_door_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Connections that are too many cost no line each: a pipe that nobody reads would fill up."""
+    monkeypatch.setattr(webhooks, "CONNECTIONS_MAX", 0)
+    async with served(Desk()) as port:
+        for _ in range(20):
+            assert await said(port, post()) == b""
+
+    gc.collect()  # only then is it told what a task has failed at
+    assert caplog.records == []
 
 
 async def test_who_is_not_answered_in_time_hears_busy() -> None:

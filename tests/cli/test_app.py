@@ -75,7 +75,8 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["frobnicate"], "No such command 'frobnicate'"),
+        (["frobnicate"], "No such command 'frobnicate'. Try"),
+        (["chekc", "m.jsonl"], "No such command 'chekc' (did you mean 'check'?). Try"),
         (["run"], "Missing argument 'MANIFEST'"),
         (["run", "m.jsonl"], "Missing option '--provider'"),
         (["run", "m.jsonl", "--provider", "nobody"], "'nobody' is not one of"),

@@ -60,7 +60,7 @@ def test_what_a_manifest_will_cost(shell: Shell) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert f"key      DEAPI_API_KEY works at {api.base_url}" in done.stdout
-    assert "price    1.00 USD for 4 rows; of 2 kinds, all asked for" in done.stdout
+    assert "price    1.00 USD for 4 rows, of 2 kinds that were all asked for" in done.stdout
     assert "balance  2.00 USD: enough" in done.stdout
     assert found["price"].items() >= {"total": 1.0, "exact": True, "kinds_priced": 2}.items()
     assert found["balance"] == {

@@ -19,10 +19,15 @@ def said(*words: str) -> str:
 
 def test_money_and_calls_are_told_of_each() -> None:
     """Whether prices and balance can be asked for, and whether the API calls by itself."""
-    assert "tells prices and the balance; takes no submit with less than 0.49 USD" in said("deapi")
+    assert "tells prices and the balance; takes no submit below 0.49 USD" in said("deapi")
     assert "makes signed ones (webhooks)" in said("deapi")
     assert "--cost-per-job takes their place" in said("removit")
     assert "makes none, so jobs are polled" in said("removit")
+
+
+def test_a_terminal_of_80_columns_is_wide_enough() -> None:
+    """Nothing is wrapped by the terminal itself, which would break the table."""
+    assert max(map(len, [*said("deapi").splitlines(), *said("removit").splitlines()])) <= 80
 
 
 def test_each_task_is_listed_with_what_it_takes() -> None:

@@ -48,7 +48,7 @@ def test_a_signal_ends_a_run_gracefully(sign: Signals, code: int, tmp_path: Path
     """Running submits are answered, files are whole, the exit code says so, a resume ends it."""
     with world(tmp_path, faults="duration=1,latency=0.05") as here:
         here.write_urls(300)
-        assert here.go_for(2.0, sign, "--rate", "60/s") == code
+        assert here.go_until(60, sign, "--rate", "60/s") == code
         assert here.records("in_doubt") == []
 
         ended = here.go("--rate", "500/s")
@@ -107,7 +107,7 @@ def test_a_deleted_log_of_the_journal_is_refused(tmp_path: Path) -> None:
     """After a kill the write-ahead log holds paid job ids: without it nothing is sent."""
     with world(tmp_path, faults="duration=60") as here:
         here.write_urls(200)
-        here.go_for(3.0, SIGKILL, "--rate", "100/s")
+        here.go_until(50, SIGKILL, "--rate", "100/s")
         before = here.counts()
         (here.run / "journal.db-wal").unlink()
         refused = here.go("--rate", "100/s")

@@ -71,7 +71,7 @@ def test_a_call_finds_its_row_after_a_kill(tmp_path: Path) -> None:
     faults = "duration=1.5,latency=0.3,hook_retry_scale=0.02"
     with world(tmp_path, api="deapi", faults=faults, words=via) as here:
         write_rows(here)
-        assert here.go_for(2.0, SIGKILL, *flags(port)) == -SIGKILL
+        assert here.go_until(60, SIGKILL, *flags(port)) == -SIGKILL
         ended = here.go(*flags(port))
 
         assert ended.returncode == 0, ended.stderr

@@ -101,6 +101,16 @@ class World:
 
         return finish(process).returncode
 
+    def go_until(self, submits: int, sign: signal.Signals, *flags: str) -> int | None:
+        """Run until the API has seen so many submits, then send a signal; return the exit code."""
+        process = self.start(*self.command(*flags))
+        wait_until(
+            lambda: process.poll() is not None or self.counts()["submits"] >= submits,
+            f"{submits} submits",
+        )
+        process.send_signal(sign)
+        return finish(process).returncode
+
     # --- What is left ----------------------------------------------------------------------------
 
     def records(self, outcome: str) -> list[dict[str, Any]]:

@@ -76,6 +76,17 @@ async def test_a_call_that_comes_after_the_answer_was_lost_claims_the_job(tmp_pa
     assert night.simulation.ledger.counts()["submits"] == 3
 
 
+async def test_no_row_is_submitted_again_before_its_call_had_its_time(tmp_path: Path) -> None:
+    """With on_doubt=resubmit every row waits, however many there are: impatience is paid twice."""
+    night = night_of(
+        tmp_path, 9, "drop_after=1", in_flight=3, on_doubt="resubmit", max_duplicates=9
+    )
+    await night.process(Caller(night, begins_s=10.0).run)
+
+    assert night.counts() == {"succeeded": 9}
+    assert night.simulation.ledger.counts()["submits"] == 9
+
+
 async def test_without_a_call_the_row_is_in_doubt_when_its_time_is_up(tmp_path: Path) -> None:
     """Waiting ends: the row is held for a person as without webhooks."""
     night = night_of(tmp_path, 2, "drop_after=1", claim_wait_s=60.0)
@@ -234,9 +245,17 @@ async def test_the_feed_does_not_take_up_what_a_call_brought(tmp_path: Path) -> 
     assert night.log.names().count("row.finished") == 6
 
 
-async def test_what_is_still_held_at_the_end_of_a_run_is_in_doubt(tmp_path: Path) -> None:
-    """An interrupted run leaves no row behind that nobody can decide."""
-    night = night_of(tmp_path, 2, "drop_after=1", claim_wait_s=500.0)
+@pytest.mark.parametrize("policy", ["hold", "resubmit"])
+async def test_what_is_still_held_at_the_end_of_a_run_is_in_doubt(
+    policy: str, tmp_path: Path
+) -> None:
+    """An interrupted run leaves no row behind that nobody can decide, and none that is paid twice.
+
+    Whoever chose to submit such rows again chose it for those that no call claims.
+    """
+    night = night_of(
+        tmp_path, 2, "drop_after=1", claim_wait_s=500.0, on_doubt=policy, max_duplicates=2
+    )
 
     async def interrupt(run: Run) -> None:
         await anyio.sleep(10.0)
@@ -452,6 +471,29 @@ async def test_a_call_makes_the_poll_of_a_job_due(tmp_path: Path) -> None:
     assert night.counters()["status_reads"] == 10
 
 
+@pytest.mark.parametrize("ms", range(4, 11))
+@pytest.mark.parametrize("half", [0.0, 0.5])
+async def test_a_call_at_the_moment_of_the_answer_is_not_lost(
+    ms: int, half: float, tmp_path: Path
+) -> None:
+    """Whether before, while or after the answer is journaled: the job is read at once."""
+    night = CalledNight(tmp_path, faults="duration=0,latency=0.005")
+    night.write_urls(1)
+    begin = anyio.current_time()
+
+    async def call(_: Run) -> None:
+        while not night.jobs():  # noqa: ASYNC110 - the API's books have no bell
+            await anyio.sleep(0.0001)
+
+        await anyio.sleep((ms + half) / 1000)
+        assert await night.call_for(night.jobs()[0]) is Answer.TAKEN
+
+    await night.process(call)
+
+    assert night.counts() == {"succeeded": 1}
+    assert anyio.current_time() - begin < 10.0
+
+
 async def test_a_repeated_call_costs_one_read(tmp_path: Path) -> None:
     """A flood of the same call, under whatever delivery ids, is one hint; so is another word."""
     night = night_of(tmp_path, 1, "")
@@ -504,6 +546,22 @@ async def test_where_no_call_comes_jobs_are_polled_as_usual(tmp_path: Path) -> N
     assert night.counts() == {"succeeded": 3 * SILENT_JOBS}
     assert night.log.names().count("webhook.silent") == 1
     assert anyio.current_time() - begin < 300.0
+
+
+async def test_calls_that_come_in_one_burst_are_calls(tmp_path: Path) -> None:
+    """Many jobs that end between two calls were called for all the same: nobody is told a lie."""
+    rows = 3 * SILENT_JOBS
+    night = night_of(tmp_path, rows, "", rate="1000/s")
+
+    async def burst(_: Run) -> None:
+        await anyio.sleep(30.0)
+        for job in night.jobs():
+            await night.call_for(job)
+
+    await night.process(burst)
+
+    assert night.counts() == {"succeeded": rows}
+    assert "webhook.silent" not in night.log.names()
 
 
 # --- Addresses -----------------------------------------------------------------------------------

@@ -363,7 +363,10 @@ async def test_the_cap_is_a_hard_stop_with_its_numbers(tmp_path: Path) -> None:
 
     assert stop is not None
     assert stop.reason is StopReason.BUDGET
-    assert stop.message == ("the next job costs 0.00136 USD; 0.00952 of --max-cost 0.01 are spent")
+    assert stop.message == (
+        "the next job costs 0.00136 USD, and 0.00952 of --max-cost 0.01 are spent; "
+        "resume with a larger amount"
+    )
     assert night.simulation.ledger.charged_nanos == nanos(0.00952)
     night.assert_books_agree()
 
@@ -408,23 +411,28 @@ async def test_an_unconfirmed_refund_is_spent(tmp_path: Path) -> None:
     night.assert_books_agree()
 
 
+class Settling:
+    """A transport whose status answers say what a job that came to its end was charged."""
+
+    def __init__(self, inner: Transport, amount: float) -> None:
+        self._inner = inner
+        self._amount = amount
+
+    async def send(self, request: Request, *, timeout_s: float) -> Response:
+        """Pass on, with the amount."""
+        answer = await self._inner.send(request, timeout_s=timeout_s)
+        body = orjson.loads(answer.body)
+        if request.method == "GET" and body["data"].get("status") in ("done", "error"):
+            body["data"]["price"] = {"amount": self._amount, "is_estimated": False}
+            return Response(200, orjson.dumps(body), answer.headers, answer.received_at)
+
+        return answer
+
+
 async def test_what_was_charged_corrects_what_was_quoted(tmp_path: Path) -> None:
     """An API that settles afterwards says another amount: it is the row's cost, and counts."""
     night = deapi(tmp_path, max_cost=0.1)
-
-    class Settling:
-        inner = night.transport
-
-        async def send(self, request: Request, *, timeout_s: float) -> Response:
-            answer = await self.inner.send(request, timeout_s=timeout_s)
-            body = orjson.loads(answer.body)
-            if request.method == "GET" and body["data"].get("status") == "done":
-                body["data"]["price"] = {"amount": 0.02, "is_estimated": False}
-                return Response(200, orjson.dumps(body), answer.headers, answer.received_at)
-
-            return answer
-
-    night.transport = Settling()
+    night.transport = Settling(night.transport, 0.02)
     night.write_rows([prompt(n) for n in range(40)])
     stop = await night.process(in_flight=1)
 
@@ -434,6 +442,27 @@ async def test_what_was_charged_corrects_what_was_quoted(tmp_path: Path) -> None
     assert len(night.simulation.ledger.jobs) == 5
     assert night.counters()["cost"] == nanos(0.1)
     night.assert_books_agree()
+
+
+@pytest.mark.parametrize("charged", [None, 0.0, 0.02])
+async def test_a_job_that_is_run_again_is_paid_with_its_refund(
+    charged: float | None, tmp_path: Path
+) -> None:
+    """The money of one job is enough for three tries of it, whatever the API says they cost."""
+    night = deapi(tmp_path, "rejected=1,retryable=1", max_cost=0.002, max_attempts=3)
+    if charged is not None:
+        night.transport = Settling(night.transport, charged)
+
+    night.write_rows([prompt(0)])
+
+    assert await night.process() is None
+    assert len(night.simulation.ledger.jobs) == 3
+    cost = nanos(PRICE if charged is None else charged)
+    counters = night.counters()
+    assert (counters["cost"], counters["cost_refunded"]) == (3 * cost, 3 * cost)
+    night.assert_books_agree()
+    with night.books() as (journal, _):
+        assert {charge.refund_raw for charge in journal.charges(0, 9)} == {"true"}
 
 
 async def test_what_is_in_doubt_counts_as_spent(tmp_path: Path) -> None:

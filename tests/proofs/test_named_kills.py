@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from signal import SIGKILL
+from typing import Any
 
 import pytest
 
@@ -20,9 +22,24 @@ ROWS = 60
 FAULTS = "duration=0.1,503=0.05,drop_after=0.03"
 FLAGS = ("--rate", "400/s", "--download")
 OF_A_DECISION = ("at_decision", "before_rewrite", "after_rewrite")
+ALWAYS = (
+    "before_rewrite",
+    "after_intent",
+    "after_send",
+    "before_accept",
+    "after_file",
+    "before_outcome",
+)
 
 
-@pytest.mark.parametrize("point", [p for p in POINTS if p not in OF_A_DECISION])
+def places(points: Iterable[str]) -> list[Any]:
+    """Return the points of a test; those that are not tried always are tried by `make soak`."""
+    return [
+        pytest.param(point, marks=[] if point in ALWAYS else [pytest.mark.soak]) for point in points
+    ]
+
+
+@pytest.mark.parametrize("point", places(p for p in POINTS if p not in OF_A_DECISION))
 def test_a_kill_at_this_point_costs_nothing(point: str, tmp_path: Path) -> None:
     """Dead there once in each of a few processes, then resumed: one job a row, none forgotten."""
     with world(tmp_path, faults=FAULTS) as here:
@@ -39,7 +56,7 @@ def test_a_kill_at_this_point_costs_nothing(point: str, tmp_path: Path) -> None:
         assert_files(here)
 
 
-@pytest.mark.parametrize("point", OF_A_DECISION)
+@pytest.mark.parametrize("point", places(OF_A_DECISION))
 def test_a_kill_in_a_decision_leaves_it_made_or_unmade(point: str, tmp_path: Path) -> None:
     """`doubt fail --all` dies half-way: every row is still in one file, and can be decided."""
     with world(tmp_path, faults="duration=0.1,drop_after=0.3") as here:

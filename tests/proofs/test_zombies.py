@@ -13,7 +13,7 @@ from tests.e2e.world import finish, wait_until, world
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
-ROUNDS = int(os.environ.get("BATCHER_ZOMBIES", "2"))
+ROUNDS = int(os.environ.get("BATCHER_ZOMBIES", "1"))
 ROWS_PER_ROUND = 700
 
 

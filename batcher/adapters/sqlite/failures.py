@@ -21,6 +21,10 @@ class DiskFull(StorageError):
     disk_full = True
 
 
+class Damaged(Exception):
+    """A text in the journal is not as it was written, though the file as such is whole."""
+
+
 class Locked(StorageError):
     """Another process writes to this journal; nothing of this call was written."""
 
@@ -48,7 +52,7 @@ def translating(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as failure:
         raise _storage_error(failure, path) from failure
-    except UnicodeDecodeError as failure:  # names and texts that damage has made unreadable
+    except (UnicodeDecodeError, Damaged) as failure:  # names and texts that damage has changed
         raise corrupt(path, "unreadable text") from failure
 
 

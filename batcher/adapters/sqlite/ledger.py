@@ -109,7 +109,7 @@ class Ledger:
         self._rebill(n, verdict=verdict)
 
     def adopt(self, n: int, job_id: str) -> None:
-        """Give an attempt in doubt the job that a person found for it."""
+        """Give an attempt in doubt the job that a person found for it, or that a call named."""
         self._note(sql.ADOPT_JOB, n, job_id)
         self._rebill(n, has_job=True)
         self._counts["jobs_accepted"] += 1

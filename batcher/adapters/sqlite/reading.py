@@ -7,15 +7,19 @@ Rule: nothing here writes, so that the same questions serve the run that owns th
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import orjson
 
 from batcher.adapters.sqlite import ledger
 from batcher.adapters.sqlite import statements as sql
+from batcher.adapters.sqlite.failures import Damaged
 from batcher.core.journal import Attempt, Charge, Held
 from batcher.core.lifecycle import State
 from batcher.core.model import ErrorKind, Refund, Result, Row, RowError, Ticket
+
+T = TypeVar("T")
 
 # Kept by the journal itself, in the transaction that changes what they count.
 OWN_COUNTERS = (
@@ -96,8 +100,15 @@ def _decoded_error(text: str | None) -> RowError | None:
     if text is None:
         return None
 
-    value = orjson.loads(text)
-    return RowError(**value | {"kind": ErrorKind(value["kind"])})
+    return _decoded(text, lambda value: RowError(**value | {"kind": ErrorKind(value["kind"])}))
+
+
+def _decoded(text: str | bytes, build: Callable[[Any], T]) -> T:
+    """Return what was built of kept JSON; raise `Damaged` if it is not as it was written."""
+    try:
+        return build(orjson.loads(text))
+    except (AttributeError, KeyError, TypeError, ValueError) as failure:
+        raise Damaged("unreadable text") from failure
 
 
 def _held(db: sqlite3.Connection, values: tuple[Any, ...]) -> Held:
@@ -126,7 +137,7 @@ def _ticket(values: tuple[Any, ...]) -> Ticket:
         submitted_at=submitted_at,
         accepted_at=accepted_at,
         done_seen_at=done_seen_at,
-        result=None if result is None else Result.from_json(orjson.loads(result)),
+        result=None if result is None else _decoded(result, Result.from_json),
         last_error=_decoded_error(error),
         cost=cost,
     )
