@@ -2,10 +2,11 @@
 
 PY := .venv/bin/python
 SOAK_TIMEOUT_S ?= 3600
+FUZZ_S ?= 20
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check controls format bench soak clean bootstrap
+.PHONY: help demo test check controls format bench soak fuzz lock sbom audit clean bootstrap
 
 help:  ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1  \2/p' Makefile
@@ -42,6 +43,19 @@ soak: bootstrap  ## the long proofs: 10,000 crash seeds, 500 kills, 10,000 power
 	    $(PY) -m pytest -q tests/proofs -m "soak or not soak" --timeout $(SOAK_TIMEOUT_S)
 	@BATCHER_TASK_ROWS=500 $(PY) -m pytest -q tests/e2e/test_tasks.py --timeout $(SOAK_TIMEOUT_S)
 	@BATCHER_SOAK=1 $(PY) -m pytest --ignore tests/proofs -m "soak or hypothesis" --timeout $(SOAK_TIMEOUT_S) $(ARGS)
+
+fuzz: bootstrap  ## noise for every reader of foreign bytes, FUZZ_S seconds each; with atheris if it is to be had
+	@$(PY) -m pip install -q --only-binary :all: -c constraints.txt atheris 2>/dev/null || :
+	@$(PY) -m tests.fuzz --seconds $(FUZZ_S) $(ARGS)
+
+lock: bootstrap  ## write requirements.lock: what batcher runs on, by hash (needs the package index)
+	@scripts/supply lock
+
+sbom: bootstrap  ## write build/sbom.cdx.json from it (needs the package index)
+	@scripts/supply sbom
+
+audit: bootstrap  ## look it up in the lists of known vulnerabilities (needs them, and says if not)
+	@scripts/supply audit
 
 clean:  ## remove .venv and caches; runs/ stays, it is a record of what was paid for
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

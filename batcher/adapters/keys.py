@@ -18,13 +18,17 @@ KEY_BYTES_MAX = 4_096
 USABLE = re.compile(rb"[\x21-\x7e]+")  # printable ASCII without blanks: safe in any header
 
 
-def read_key(env_name: str, key_file: str | None, environ: Mapping[str, str]) -> Secret:
+def read_key(
+    env_name: str, key_file: str | None, environ: Mapping[str, str], *, again: bool = False
+) -> Secret:
     """Return the key in *key_file*, or else the one in the environment variable *env_name*.
 
+    `again`: it was read before, so what is no file by now (a pipe: `<(pass show key)`) is refused
+    before it is opened; nobody writes to it any more, and opening it would not come to an end.
     Raises `UsageError` if there is none, if others can read the file, or if it is no key.
     """
     if key_file is not None:
-        return _checked(_read_private(key_file), key_file)
+        return _checked(_read_private(key_file, again=again), key_file)
 
     value = environ.get(env_name, "")
     if not value.strip():
@@ -33,9 +37,12 @@ def read_key(env_name: str, key_file: str | None, environ: Mapping[str, str]) ->
     return _checked(os.fsencode(value), env_name)
 
 
-def _read_private(name: str) -> bytes:
+def _read_private(name: str, *, again: bool) -> bytes:
     """Read a file that nobody else can; the check and the read are of the same open file."""
     try:
+        if again and not stat.S_ISREG(Path(name).stat().st_mode):
+            raise UsageError(f"{name}: is no file, so the API key cannot be read from it twice")
+
         with Path(name).open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             if mode & (stat.S_IRWXG | stat.S_IRWXO):

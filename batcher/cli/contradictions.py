@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 from urllib.parse import urlsplit
 
+import click
+from click.core import ParameterSource
+
 from batcher.cli.failure import say
 from batcher.cli.origin import is_loopback
 from batcher.core.errors import UsageError
@@ -21,6 +24,7 @@ def refuse_contradictions(frozen: Frozen, settings: Settings) -> None:
     provider = provider_named(frozen.provider, frozen.params)
     _refuse_unknown_prices(provider, settings)
     _refuse_half_webhooks(settings)
+    _refuse_idle_wait(settings)
     if settings.webhook_url is not None:
         _refuse_silent_api(provider, frozen)
         _refuse_unreachable(settings.webhook_url, frozen.base_url)
@@ -59,6 +63,21 @@ def _refuse_half_webhooks(settings: Settings) -> None:
     raise UsageError(
         "--webhook-url: needs --webhook-listen HOST:PORT too, where its calls are received"
     )
+
+
+def _refuse_idle_wait(settings: Settings) -> None:
+    """Refuse `--claim-wait` in the command itself where no call can come.
+
+    In the environment or `batcher.toml` it may be meant for other runs.
+    """
+    context = click.get_current_context(silent=True)
+    if context is None or settings.webhook_listen is not None:
+        return
+
+    if context.get_parameter_source("claim_wait") is ParameterSource.COMMANDLINE:
+        raise UsageError(
+            "--claim-wait: does nothing without --webhook-listen and --webhook-url; give those too"
+        )
 
 
 def _refuse_silent_api(provider: Provider, frozen: Frozen) -> None:

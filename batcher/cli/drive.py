@@ -36,6 +36,7 @@ from batcher.core.settings import Frozen, Settings
 from batcher.core.stats import ErrorView, Snapshot
 from batcher.engine.run import Run
 from batcher.engine.session import open_session
+from batcher.report.calls import could_be_called
 from batcher.report.closing import closing_lines
 from batcher.report.money import currency_of
 from batcher.report.summary import RunState, Summary, SummaryFile
@@ -68,7 +69,12 @@ def drive(job: Drive) -> int:
     ended = run_async(lambda: conduct(job))
     code = run_exit_code(ended.summary, ended.signal)
     lines = closing_lines(
-        ended.summary, job.directory.path, job.title, ended.errors, program=program()
+        ended.summary,
+        job.directory.path,
+        job.title,
+        ended.errors,
+        program(),
+        could_be_called=could_be_called(job.frozen, job.settings),
     )
     job.screen.tell([ended.redaction.text(line) for line in lines], code)
     return code
@@ -215,6 +221,7 @@ class _Keeper:
             stop=shot.stop,
             elapsed_s=time.monotonic() - self._began,
             at=shot.at,
+            waiting=shot.binding or None if state == "running" else None,
         )
 
 

@@ -12,6 +12,7 @@ from batcher.cli.check import text_lines, text_totals
 from batcher.cli.exits import OK, SOME_ROWS
 from batcher.cli.flag_table import FLAGS, Flag
 from batcher.cli.flags import DEFAULTS, duration_flag
+from batcher.cli.pace import advice, expected_pace
 from batcher.cli.survey import Totals, survey
 from batcher.core.exchange import Request
 from batcher.core.journal import Entry
@@ -41,7 +42,8 @@ def show_dry_run(manifest: str, frozen: Frozen, settings: Settings, directory: R
     for line in _plan(provider, frozen, settings, directory):
         click.echo(line)
 
-    for line in _costs(provider, settings, totals.good):
+    jobs = totals.good if settings.max_jobs is None else min(totals.good, settings.max_jobs)
+    for line in (*_time(provider, frozen, settings, jobs), *_costs(provider, settings, jobs)):
         click.echo(line)
 
     if totals.first is not None:
@@ -74,14 +76,24 @@ def _plan(
             yield f"setting        {typed(flag, value)}"
 
 
-def _costs(provider: Provider, settings: Settings, good: int) -> Iterator[str]:
+def _time(provider: Provider, frozen: Frozen, settings: Settings, jobs: int) -> Iterator[str]:
+    """Yield how long the submits take at least, and what can be done about it."""
+    pace = expected_pace(provider, jobs, settings.rate)
+    if pace is not None:
+        yield f"time           {pace}"
+
+    for text in advice(pace, provider, frozen.params, settings):
+        yield f"               {text}"
+
+
+def _costs(provider: Provider, settings: Settings, jobs: int) -> Iterator[str]:
     """Yield what the rows cost by the user's own word; nobody is asked here."""
-    each, most = settings.cost_per_job, settings.max_jobs
+    each = settings.cost_per_job
     if each is None:
         return
 
     currency = None if provider.account is None else provider.account.currency
-    jobs, cost = good if most is None else min(good, most), nanos(each)
+    cost = nanos(each)
     total, one = money_text(jobs * cost, currency), money_text(cost, currency)
     yield f"cost           {total}: {count_text(jobs)} job{'' if jobs == 1 else 's'} at {one}"
     if settings.max_cost is not None and jobs * cost > nanos(settings.max_cost):

@@ -1,7 +1,7 @@
 """What becomes of whatever went wrong: one clear line, and an exit code for whose fault it was.
 
 Rule: a person's mistake and a broken disk get one line. Only a bug in batcher gets a traceback,
-with every value of an environment variable that names a key taken out of it.
+with every key taken out of it: what was read from a file, and what a variable that names a key has.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import click
 
 from batcher.cli.exits import BUG, OK, UNUSABLE, signal_exit_code
 from batcher.core.errors import BatcherError, StorageError
+from batcher.core.secret import Secret
 
 KEY_CHARS_MIN = 6  # a shorter value would blot out the traceback, and is no key
+_hidden: list[Secret] = []  # the keys that this process has read
 _UNUSABLE_FILE = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR}
 
 
@@ -95,8 +97,17 @@ def silence_stdout() -> None:
         return
 
 
+def hiding(key: Secret) -> Secret:
+    """Return *key*; from now on no traceback of this process shows it."""
+    _hidden.append(key)
+    return key
+
+
 def without_keys(text: str) -> str:
-    """Return *text* without the value of any environment variable that names a key."""
+    """Return *text* without the keys that were read, and those in environment variables."""
+    for key in _hidden:
+        text = text.replace(key.reveal(), "***")
+
     for name, value in os.environ.items():
         if name.upper().endswith("_KEY") and len(value) >= KEY_CHARS_MIN:
             text = text.replace(value, "***")

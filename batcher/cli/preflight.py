@@ -15,9 +15,12 @@ from batcher.adapters.http import HttpTransport
 from batcher.cli.failure import say
 from batcher.cli.loop import run_async
 from batcher.cli.origin import checked_base_url
+from batcher.cli.pace import advice, expected_pace
 from batcher.cli.preflight_report import Report
+from batcher.cli.values import one_of_each
 from batcher.cli.wishes import key_source
 from batcher.core.money import nanos
+from batcher.core.settings import Settings
 from batcher.engine.kinds import Kinds
 from batcher.engine.preflight import Learned, Preflight, day_cap, price_rate
 from batcher.engine.quotes import Priced
@@ -37,6 +40,7 @@ class Asker:
     def __init__(self, provider: Provider, flags: Mapping[str, Any]) -> None:
         facts = provider.facts
         self._provider = provider
+        self._params = one_of_each(flags["set"])
         self._base_url = checked_base_url(flags["base_url"] or facts.base_url)
         self._key = key_source(facts.key_env, flags["api_key_file"])()
         self._questions_max: int = flags["quotes"]
@@ -61,6 +65,7 @@ class Asker:
 
     def report(self, good: int) -> Report:
         """Ask for prices and return all that is known; *good* rows are left to be run."""
+        pace = expected_pace(self._provider, good)
         return Report(
             provider=self._provider,
             base_url=self._base_url,
@@ -68,6 +73,8 @@ class Asker:
             learned=self._learned,
             priced=self._priced(good),
             cost_per_job=self._cost_per_job,
+            pace=pace,
+            advice=tuple(advice(pace, self._provider, self._params, Settings())),
         )
 
     def _priced(self, good: int) -> Priced | None:

@@ -14,6 +14,7 @@ from batcher.engine.preflight import Learned, said
 from batcher.engine.quotes import Priced
 from batcher.providers import Provider
 from batcher.report.money import money_text
+from batcher.report.pace import Pace
 from batcher.report.text import count_text, duration_text, plain, rows_text
 
 REFUSED_SHOWN_MAX = 5
@@ -29,6 +30,8 @@ class Report:
     learned: Learned
     priced: Priced | None  # None: the API quotes no price, and nobody stated one
     cost_per_job: float | None
+    pace: Pace | None = None  # None: no row is left
+    advice: tuple[str, ...] = ()  # about the pace
 
     @property
     def needed(self) -> int | None:
@@ -73,6 +76,11 @@ class Report:
         yield f"price    {self._price_line()}"
         yield from self._refused_lines()
         yield f"balance  {self._balance_line()}"
+        if self.pace is not None:
+            yield f"time     {self.pace}"
+
+        for text in self.advice:
+            yield f"         {text}"
 
     def _key_line(self) -> str:
         source, url = plain(self.key_source), plain(self.base_url, 500)
@@ -167,6 +175,7 @@ class Report:
                 "enough": None if missing is None else missing == 0,
                 "problem": _as_json(learned.balance_problem),
             },
+            "time": None if self.pace is None else self.pace.as_json(),
         }
 
     def _money(self, value: int) -> str:

@@ -11,6 +11,7 @@ from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import read_run_file
 from batcher.cli.program import program
 from batcher.cli.wishes import existing_run
+from batcher.report.calls import could_be_called
 from batcher.report.closing import closing_lines
 from batcher.report.money import currency_of
 from batcher.report.summary import Summary, brought_to, read_summary, seen_from_outside
@@ -92,7 +93,14 @@ def _print(
     elif in_a_line:
         click.echo(_line(summary))
     else:
-        for line in closing_lines(summary, directory.path, title_of(directory), program=program()):
+        lines = closing_lines(
+            summary,
+            directory.path,
+            title_of(directory),
+            program=program(),
+            could_be_called=could_be_called(*read_run_file(directory.run_file)),
+        )
+        for line in lines:
             click.echo(line)
 
 

@@ -7,6 +7,7 @@ a run that exists, its `run.toml` stands where `batcher.toml` and the defaults s
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from click.core import ParameterSource
 
 from batcher.adapters.rundir import RunDirectory, absolute_path
 from batcher.cli.config import NAME, read_config
-from batcher.cli.failure import say
+from batcher.cli.failure import hiding, say
 from batcher.cli.flags import SectionedCommand, given_settings
 from batcher.cli.origin import checked_base_url, is_loopback
 from batcher.cli.screen import Screen
@@ -152,7 +153,8 @@ def key_source(key_env: str, key_file: str | None) -> Callable[[], Secret]:
     """Return a reader of the API key that can be called again, when the key was replaced."""
     from batcher.adapters.keys import read_key
 
-    return lambda: read_key(key_env, key_file, os.environ)
+    reads = itertools.count()
+    return lambda: hiding(read_key(key_env, key_file, os.environ, again=next(reads) > 0))
 
 
 def screen_of(flags: Mapping[str, Any]) -> Screen:

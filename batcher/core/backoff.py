@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
+JITTER_S_MAX = 60.0  # on a wait for tomorrow a tenth would be two hours
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
@@ -30,9 +32,9 @@ class Backoff:
 
 
 def after_retry_after(wait_s: float, rng: Random) -> float:
-    """Return *wait_s* plus a positive jitter of up to a tenth (at least a second's worth).
+    """Return *wait_s* plus a positive jitter: up to a tenth, at least 1 s and at most 60 s worth.
 
     Never earlier than the API asked for, and never everybody at the same instant: clients that
     slept exactly Retry-After collide again when they wake.
     """
-    return wait_s + rng.uniform(0.0, max(1.0, 0.1 * wait_s))
+    return wait_s + rng.uniform(0.0, min(max(1.0, 0.1 * wait_s), JITTER_S_MAX))

@@ -16,6 +16,7 @@ GIVEN_BACK = frozenset({Refund.DONE, Refund.ALREADY_DONE})
 
 # Counters of the journal that the engine keeps.
 NO_JOB = "submits_without_job"  # submits of which it is proved that they made no job
+COST_UNPROVEN = "cost_unproven"  # nanos, of submits that the API advised to repeat: no proof
 REJECTED = "rejected"  # rows that could not be used: they failed, but say nothing of the API
 DUPLICATES = "resubmitted_in_doubt"  # rows that the user's policy risked to pay twice
 
@@ -54,7 +55,9 @@ class JobBudget:
             counters.get("submits", 0) - counters.get(NO_JOB, 0),
             counters.get(DUPLICATES, 0),
             cost_limit=None if settings.max_cost is None else nanos(settings.max_cost),
-            spent=counters.get("cost", 0) - counters.get("cost_refunded", 0),
+            spent=counters.get("cost", 0)
+            - counters.get("cost_refunded", 0)
+            + counters.get(COST_UNPROVEN, 0),
             currency=currency,
         )
 

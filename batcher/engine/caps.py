@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Annotated
 
 import msgspec
 import orjson
@@ -16,6 +17,7 @@ from batcher.core.errors import StorageError
 from batcher.core.rates import DAY_S, DayCap, Rate
 
 BUCKET_S = 300.0
+Reads = Annotated[int, msgspec.Meta(ge=0, le=2_000_000)]  # of one bucket: 6,000/s is no API's
 
 
 class DailyCaps:
@@ -60,7 +62,7 @@ def times_of(fact: str | None) -> list[float]:
         return []
 
     try:
-        kept = msgspec.json.decode(fact, type=list[tuple[float, int]])
+        kept = msgspec.json.decode(fact, type=list[tuple[float, Reads]])
     except msgspec.MsgspecError as error:
         raise StorageError(f"the journal is corrupt: its status reads: {error}") from error
 

@@ -86,8 +86,13 @@ class Collector:
         self._refresh = refresh  # hands a ticket to the poller, to be read once more
 
     def collect(self, ticket: Ticket) -> None:
-        """Queue a ticket whose result is known."""
-        self._lane.add(ticket, self._context.clock.now())
+        """Queue a ticket whose result is known.
+
+        URLs that were read anew go before all others, the freshest first: they had grown too old
+        while they waited, and at the end of a long queue they would again.
+        """
+        now = self._context.clock.now()
+        self._lane.add(ticket, -now if ticket.refreshed else now)
 
     async def fetch(self, ticket: Ticket) -> None:
         """Fetch every file that is still missing, then give the row its outcome."""

@@ -19,7 +19,7 @@ from batcher.engine.budget import REJECTED, FailureLimit, JobBudget
 from batcher.engine.claims import Claims
 from batcher.engine.clock import Clock
 from batcher.engine.control import Control
-from batcher.engine.keyring import ACCOUNT, Keyring
+from batcher.engine.keyring import ACCOUNT, Keyring, with_mark
 from batcher.engine.notices import Notices
 from batcher.engine.record import OUTCOME_OF, Recorder
 from batcher.engine.slots import Slots
@@ -112,7 +112,9 @@ class Context:
             text = f"the key in {keyring.key.source} was replaced; going on with the new one"
             self.notices.tell("key.replaced", text)
             mark = keyring.key.fingerprint(self.frozen.base_url)
-            await self.recorder.ask(lambda journal: journal.note({ACCOUNT: mark}))
+            await self.recorder.ask(
+                lambda journal: journal.note({ACCOUNT: with_mark(journal.fact(ACCOUNT), mark)})
+            )
 
         return True
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import anyio
 
+from batcher.core.errors import BatcherError
 from batcher.core.log import Log
 from batcher.core.model import Stop, StopReason, iso
 
@@ -69,8 +70,14 @@ class Control:
         self.aborted.set()
 
     def fail(self, error: Exception, stop: Stop) -> None:
-        """End like an interrupt, and let `execute` raise *error*."""
+        """End like an interrupt, and let `execute` raise *error*.
+
+        What a bug says may hold anything, a key too: the summary gets its kind and no more.
+        """
         if self.error is None:
             self.error = error
+
+        if not isinstance(error, BatcherError):
+            stop = Stop(stop.reason, f"a bug in batcher: {type(error).__name__}")
 
         self.interrupt(stop)

@@ -45,6 +45,7 @@ class Credits:
         self._is_halting = False
         self._tries = 0  # rows that tried for all of them since
         self._resume_at: float | None = None
+        self._untold: str | None = None  # the refusal that nobody was told of yet
 
     def begin(self) -> None:
         """Note that there is something to submit, and so something to pay."""
@@ -119,8 +120,7 @@ class Credits:
         if not self._is_waiting:
             self._is_waiting = True
             self._tries = 0
-            text = f"the credits are used up, the run waits for more: {verdict.error.message}"
-            context.notices.tell("credits.waiting", text, urgent=True)
+            self._untold = verdict.error.message
 
     async def halt(self, verdict: Halt) -> None:
         """Stop the run and say what the account holds, unless the run waits for more."""
@@ -144,6 +144,12 @@ class Credits:
             text = "there are credits again, the run goes on"
             self._context.notices.tell("credits.back", text, urgent=True)
 
+    def refused(self, ticket: Ticket) -> None:
+        """Note that the API will never take this row: it works, but that tells of no credits."""
+        gate = self._lane.gate
+        note = gate.answered if self._is_waiting else gate.succeeded
+        note(ticket)
+
     # --- Waiting -----------------------------------------------------------------------------
 
     @property
@@ -153,16 +159,28 @@ class Credits:
 
     async def _wait_until_one_may_try(self) -> None:
         context = self._context
+        self._lane.gate.close_until(context.clock.now() + self._look_s, CREDITS)
         blind_at = context.clock.now() + BLIND_TRY.delay_s(self._tries, context.rng)
         at_closing = now_held = await self.read()
         looks = 0
         while not self._may_try(at_closing, now_held, blind_at):
             pause_s = self._pause_s(now_held, blind_at, looks)
+            self._tell_waiting(pause_s, looks=now_held is not None)
             self._lane.gate.close_until(context.clock.now() + pause_s + self._look_s, CREDITS)
             await anyio.sleep(pause_s)
             now_held = await self.read()
             at_closing = now_held if at_closing is None else at_closing
             looks += 1
+
+    def _tell_waiting(self, pause_s: float, *, looks: bool) -> None:
+        """Tell once that the run waits, and when it does what next."""
+        if self._untold is None:
+            return
+
+        what = "looks again" if looks else "lets one row try"
+        text = f"the credits are used up; the run waits, and {what} in {minutes(pause_s)}"
+        self._context.notices.tell("credits.waiting", f"{text}: {self._untold}", urgent=True)
+        self._untold = None
 
     def _may_try(self, at_closing: float | None, held: float | None, blind_at: float) -> bool:
         """Whether one row may try now."""
@@ -190,3 +208,8 @@ class Credits:
             pauses.append(self._resume_at - clock.wall() + rng.uniform(0.0, 1.0))
 
         return max(0.0, min(pauses))
+
+
+def minutes(seconds: float) -> str:
+    """Return a wait in words that do not promise a second."""
+    return f"about {max(1, round(seconds / 60.0))} min"

@@ -16,10 +16,19 @@ from batcher.core.secret import Secret
 from batcher.core.verdict import Halt
 from batcher.engine.record import Offload, in_thread
 
-ACCOUNT = "account"  # the journal's fact: which account's key the run goes on with
+ACCOUNT = "account"  # the journal's fact: the marks of the account's keys, the newest last
 OF_KEY = (StopReason.UNAUTHORIZED, StopReason.FORBIDDEN)  # refusals that another key may end
 
 _SCOPE = "keyring"  # two keys are told apart by their fingerprints in it
+
+
+def with_mark(known: str | None, mark: str) -> str:
+    """Return the fact `ACCOUNT` with a key's mark added.
+
+    The marks before are kept: a new key may be a mistake, and the one before it good all the same.
+    """
+    marks = [] if known is None else known.split()
+    return " ".join([*(other for other in marks if other != mark), mark])
 
 
 class Keyring:

@@ -69,9 +69,10 @@ class Poller:
     def follow(self, ticket: Ticket, not_before_s: float | None = None) -> None:
         """Queue the next look at a job: at the latest when its time is up, whatever is asked."""
         now, claims = self._context.clock.now(), self._context.claims
-        look = CALLED if claims.calls and ticket.row.n not in self._called else self._look
-        due = now + max(look.delay_s(ticket.reads, self._context.rng), not_before_s or 0.0)
         deadline = ticket.born + self._time_s
+        is_reported = claims.calls and ticket.row.n not in self._called and now < deadline
+        look = CALLED if is_reported else self._look
+        due = now + max(look.delay_s(ticket.reads, self._context.rng), not_before_s or 0.0)
         self._lane.add(ticket, min(due, deadline) if deadline > now else due)
         claims.follow(ticket)
 

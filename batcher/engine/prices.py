@@ -1,8 +1,8 @@
 """Prices: what a row will be charged, asked before the row may take its turn to be submitted.
 
-Rule: rows that cost the same are asked for once. A price is asked for only if the user wants to
-know it (`--quote`) or to be held to it (`--max-cost`); one that the user states
-(`--cost-per-job`) is taken as it is.
+Rule: rows that cost the same are asked for once in a quarter of an hour. A price is asked for only
+if the user wants to know it (`--quote`) or to be held to it (`--max-cost`); one that the user
+states (`--cost-per-job`) is taken as it is.
 
 Questions have a lane of their own, before the submit lane: with the pace that the API publishes for
 them, a day's cap, and a gate that a 429 closes. So a row whose price is not known yet takes no
@@ -28,7 +28,7 @@ from batcher.core.model import ErrorKind, RowError, Stop, StopReason, Ticket
 from batcher.core.money import job_cost
 from batcher.core.rates import Rate
 from batcher.core.settings import Settings
-from batcher.core.verdict import Later, Price, PriceVerdict, Refused, Unreadable
+from batcher.core.verdict import Halt, Later, Price, PriceVerdict, Refused, Unreadable
 from batcher.engine.caps import DailyCaps
 from batcher.engine.context import Context
 from batcher.engine.files import RowUnusable, local_files
@@ -39,7 +39,12 @@ from batcher.providers.base import Account, Provider, Quote
 
 KEYS_MAX = 10_000  # prices that are remembered: a catalogue has a few hundred sizes
 WORKERS = 2  # a question takes a fraction of a second, and 5 a second is the most that is allowed
+AGE_S_MAX = 900.0  # of a price: then it is asked for anew, for an API may change it any time
 RETRY = Backoff(first_s=1.0, factor=2.0, cap_s=60.0)
+OF_KEY = {
+    ErrorKind.UNAUTHORIZED: StopReason.UNAUTHORIZED,
+    ErrorKind.FORBIDDEN: StopReason.FORBIDDEN,
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +54,14 @@ class Question:
     key: str
     request: Request
     rows: list[Ticket] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The answer to a question, and until when it is taken for true."""
+
+    answer: int | Refused  # nanos, or why the API prices no such row
+    until: float  # the event loop's seconds
 
 
 def asked_account(settings: Settings, provider: Provider) -> Account | None:
@@ -94,7 +107,7 @@ class Prices:
         self._account = asked_account(settings, provider)
         self._stated = stated_cost(settings)
         self._must = settings.max_cost is not None
-        self._known: OrderedDict[str, int | Refused] = OrderedDict()
+        self._known: OrderedDict[str, Known] = OrderedDict()  # the oldest first
         self._asked: dict[str, Question] = {}
         self._refused: deque[tuple[Ticket, RowError]] = deque()
         self._bell = anyio.Event()
@@ -118,9 +131,8 @@ class Prices:
         question = self._question(ticket)
         if question is None:
             self._submit(ticket)
-        elif question.key in self._known:
-            self._known.move_to_end(question.key)
-            self._settle(ticket, self._known[question.key])
+        elif (known := self._known.get(question.key)) and known.until > self._context.clock.now():
+            self._settle(ticket, known.answer)
         elif question.key in self._asked:
             self._asked[question.key].rows.append(ticket)
         else:
@@ -136,6 +148,7 @@ class Prices:
 
     async def ask(self, question: Question) -> None:
         """Put one question, and let the rows that wait for its answer go on."""
+        turn = self._context.keyring.turn
         verdict = await self._answer(question)
         match verdict:
             case Price():
@@ -144,6 +157,8 @@ class Prices:
                 self._know(question, verdict)
             case _ if self._context.control.halted.is_set():
                 self._release(question, self._put_back)
+            case Unreadable() if self._must and verdict.error.kind in OF_KEY:
+                await self._key_refused(question, verdict.error, turn)
             case _:
                 self._unknown(question, verdict)
 
@@ -199,7 +214,8 @@ class Prices:
         """Keep an answer, and let the rows that wait for it go on."""
         self._failures = 0
         self.lane.gate.succeeded(question)
-        self._known[question.key] = answer
+        self._known[question.key] = Known(answer, self._context.clock.now() + AGE_S_MAX)
+        self._known.move_to_end(question.key)
         if len(self._known) > KEYS_MAX:
             self._known.popitem(last=False)
 
@@ -243,6 +259,23 @@ class Prices:
             self._release(question, self._put_back)
         else:
             self.lane.add(question, now)
+
+    async def _key_refused(self, question: Question, error: RowError, turn: int) -> None:
+        """No price under this key: ask under another one if there is one, else end."""
+        context = self._context
+        context.tally(error)
+        self.lane.gate.answered(question)
+        is_renewed = await context.renew_key(turn)
+        if is_renewed and not context.control.halted.is_set():
+            self.lane.add(question, context.clock.now())
+            return
+
+        if not is_renewed:
+            stop = context.keyring.stop(Halt(error, OF_KEY[error.kind]))
+            message = f"{stop.message}; without prices --max-cost cannot be kept"
+            context.control.halt(Stop(stop.reason, message))
+
+        self._release(question, self._put_back)
 
     def _count_failure(self, question: Question, wait_s: float | None) -> None:
         """Close the lane for a growing time; what fails beside the first is the same failure."""

@@ -15,6 +15,7 @@ import anyio
 from batcher.core.rates import Rate
 from batcher.core.stats import LaneView, Snapshot
 from batcher.engine.context import Context
+from batcher.engine.credits import CREDITS, minutes
 from batcher.engine.feed import Feed
 from batcher.engine.lane import Lane
 from batcher.engine.lanes import STATUS_READS, Lanes
@@ -145,8 +146,9 @@ class Progress:
             return "the disk: it is full"
 
         for lane, _ in self._shown():
-            if 0 < lane.gate.wait_s(now) < inf:
-                return f"{lane.name} lane closed ({lane.gate.why})"
+            wait = lane.gate.wait_s(now)
+            if 0 < wait < inf:
+                return self._closing(lane, wait)
 
         if self._context.control.stop is not None:
             return "stopping: waiting for what was submitted"
@@ -164,6 +166,12 @@ class Progress:
             return "in-flight limit: waiting for the service's jobs"
 
         return "reading the manifest"
+
+    def _closing(self, lane: Lane[Any], wait_s: float) -> str:
+        if lane.gate.why == CREDITS and self._context.settings.wait_for_credits:
+            return f"the credits are used up; asks again in {minutes(wait_s)}"
+
+        return f"{lane.name} lane closed ({lane.gate.why})"
 
     def _ended_of_this_process(self, shot: Snapshot) -> int:
         if self._ended_before is None and self._counters:

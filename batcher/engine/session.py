@@ -23,7 +23,7 @@ from batcher.core.settings import Frozen, Settings
 from batcher.engine.decide import finish_rewrites
 from batcher.engine.downloads import open_store
 from batcher.engine.hearing import hearing
-from batcher.engine.keyring import ACCOUNT, Keyring
+from batcher.engine.keyring import ACCOUNT, Keyring, with_mark
 from batcher.engine.notices import Notices
 from batcher.engine.rows import ProviderCheck
 from batcher.engine.run import Parts, Run
@@ -204,15 +204,16 @@ def _check_account(journal: Journal, key: Secret, frozen: Frozen, settings: Sett
 
     Before the first job there is nothing to lose: the first key may simply have been wrong.
     """
-    mark, known = key.fingerprint(frozen.base_url), journal.fact(ACCOUNT)
+    mark, fact = key.fingerprint(frozen.base_url), journal.fact(ACCOUNT)
+    known = [] if fact is None else fact.split()
     counters = journal.counters()
     has_jobs = any(counters.get(name) for name in ("jobs_accepted", "intent", "in_doubt"))
-    if known not in (None, mark) and has_jobs and not settings.new_key:
+    if known and mark not in known and has_jobs and not settings.new_key:
         raise UsageError(
             f"the API key in {key.source} is not the one this run began with; jobs of one account "
             "cannot be read with the key of another. If it is a new key of the same account, "
             "pass --new-key"
         )
 
-    if known != mark:
-        journal.note({ACCOUNT: mark})
+    if mark not in known:
+        journal.note({ACCOUNT: with_mark(fact if has_jobs else None, mark)})

@@ -129,7 +129,7 @@ class Submitter:
                 self._beside.credits.accepted()
                 await self._accept(ticket, verdict)
             case Refused() as verdict:
-                gate.succeeded(ticket)
+                self._beside.credits.refused(ticket)
                 self._back.no_job(ticket)
                 await context.end(ticket, Move.REFUSE, error=verdict.error)
             case Later() as verdict:

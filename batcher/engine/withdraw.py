@@ -1,7 +1,8 @@
 """Rows whose submit made no job: back into the lane, and what the refusal means for all others.
 
-Rule: only proof that no job was made comes here. What was reserved for the job is given back, the
-journal is told, and the row waits for another turn, in this process or in a later one.
+Rule: only proof that no job was made comes here, or the API's own advice to submit again. What was
+reserved for the job is given back if there is proof, the journal is told, and the row waits for
+another turn, in this process or in a later one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from batcher.core.events import Withdraw
 from batcher.core.lifecycle import Move
 from batcher.core.model import StopReason, Ticket
 from batcher.core.verdict import Halt, Later
-from batcher.engine.budget import NO_JOB
+from batcher.engine.budget import COST_UNPROVEN, NO_JOB
 from batcher.engine.context import Context
 from batcher.engine.credits import CREDITS, Credits
 from batcher.engine.lane import Lane
@@ -50,6 +51,11 @@ class Withdrawals:
         self._context.jobs.give_back(ticket.cost)
         self._context.recorder.count(NO_JOB)
 
+    def advised(self, ticket: Ticket) -> None:
+        """Note the API's advice to submit again: no proof, so what was reserved stays used."""
+        self._context.jobs.keep()
+        self._context.recorder.count(COST_UNPROVEN, ticket.cost or 0)
+
     def left(self, ticket: Ticket) -> None:
         """Note that a submit left this machine."""
         self._stuck.pop(ticket.row.n, None)
@@ -73,7 +79,11 @@ class Withdrawals:
         """No job now: put the row back, and slow down as the answer asks."""
         context, gate = self._context, self._lane.gate
         now = context.clock.now()
-        self.no_job(ticket)
+        if verdict.resubmission:
+            self.advised(ticket)
+        else:
+            self.no_job(ticket)
+
         if verdict.throttled:
             context.recorder.count("throttled")
             gate.throttled(now, verdict.retry_after_s, ticket)

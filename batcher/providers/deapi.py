@@ -25,7 +25,7 @@ from batcher.providers.deapi_account import DeApiAccount
 from batcher.providers.deapi_calls import DeApiCalls
 from batcher.providers.deapi_form import form_of
 from batcher.providers.deapi_limits import TIERS, limits_of
-from batcher.providers.deapi_models import model_problems
+from batcher.providers.deapi_models import model_problems, naming_models
 from batcher.providers.deapi_rows import SETTINGS, lacking, no_task, row_problems
 from batcher.providers.deapi_tasks import PARAMETERS, TASKS, VERSIONS, Task
 
@@ -126,8 +126,9 @@ class DeApi:
             return [no_task(values.get("task"))]
 
         sent = self.merged(values)
-        found = list(row_problems(task, self._version, values, sent, files))
-        return found + list(model_problems(self._models, task, sent, files))
+        found = row_problems(task, self._version, values, sent, files)
+        of_model = model_problems(self._models, task, sent, files)
+        return [*naming_models(found, self._models, task, sent), *of_model]
 
     def submit(
         self, values: Mapping[str, object], files: Files, callback: Callback | None = None

@@ -73,6 +73,11 @@ _SUBMIT: Final = {
 _QUESTIONS: Final = {"basic": Quota(50, 200), "premium": Quota(300)}  # status, and any price
 
 
+def models_of(task: str) -> tuple[str, ...]:
+    """Return the models of a task that have a limit of their own: a few of all that it has."""
+    return tuple(_SUBMIT[task].models)
+
+
 def limits_of(tier: str, task: str | None, model: object) -> Limits:
     """Return the published limits of a run; without one task for all rows, the lowest minute rate.
 

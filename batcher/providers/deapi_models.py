@@ -8,16 +8,19 @@ own clients read them (https://docs.deapi.ai/models; deapi-ai/mcp-server-deapi).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from batcher.core.verdict import Model
 from batcher.providers.base import Files, Problem
+from batcher.providers.deapi_limits import models_of
 from batcher.providers.deapi_tasks import Task
 from batcher.providers.reading import raw_of
 from batcher.providers.uploads import name_of
 
 NAMES_MAX: Final = 12  # models that a message lists
+EXAMPLES_MAX: Final = 3  # of them where no catalogue was read
 SPELLINGS: Final = {  # a row's parameter -> what its least and most are called after min_ and max_
     "width": ("width",),
     "height": ("height",),
@@ -44,6 +47,26 @@ def model_problems(
     yield from _file_problems(model, task, sent, files)
 
 
+def naming_models(
+    problems: Iterable[Problem], models: Mapping[str, Model], task: Task, sent: Mapping[str, object]
+) -> Iterator[Problem]:
+    """Yield *problems*; the one of a row without a model also says which models there are."""
+    for problem in problems:
+        is_missing = problem.field == "model" and "model" not in sent
+        names = _choice(models, task) if is_missing else ""
+        yield replace(problem, message=problem.message + names) if names else problem
+
+
+def _choice(models: Mapping[str, Model], task: Task) -> str:
+    """Return the catalogue's models for a task; without one, examples and who knows the rest."""
+    if models:
+        return f". For {task.name} there are: {_listed(models, task)}"
+
+    examples = models_of(task.name)[:EXAMPLES_MAX]
+    more = "; `check --preflight` names those of your account"
+    return f", such as {', '.join(examples)}, …{more}" if examples else more
+
+
 def _does(model: Model, task: Task) -> bool:
     """Tell whether a model is for a task; one that names no task at all is not judged."""
     return not model.tasks or task.name in model.tasks
@@ -55,10 +78,14 @@ def _no_such(models: Mapping[str, Model], task: Task, slug: str, model: Model | 
     if model is not None:
         why = f"that model is for {', '.join(sorted(model.tasks))}, not for {task.name}"
 
+    return f"is {raw_of(slug)}; {why}. For {task.name} there are: {_listed(models, task)}"
+
+
+def _listed(models: Mapping[str, Model], task: Task) -> str:
+    """Return the names of the models for a task."""
     names = sorted(slug for slug, each in models.items() if task.name in each.tasks)
     more = ["…"] if len(names) > NAMES_MAX else []
-    allowed = ", ".join(names[:NAMES_MAX] + more) or "none"
-    return f"is {raw_of(slug)}; {why}. For {task.name} there are: {allowed}"
+    return ", ".join(names[:NAMES_MAX] + more) or "none"
 
 
 def _value_problems(model: Model, sent: Mapping[str, object]) -> Iterator[Problem]:

@@ -36,6 +36,8 @@ REASONS = {
     StopReason.UNAVAILABLE: "the API cannot be reached",
 }
 
+BUDGETS = {"--max-cost": "AMOUNT", "--max-jobs": "N"}  # flag -> what its help calls the value
+
 
 def closing_lines(
     summary: Summary,
@@ -43,32 +45,42 @@ def closing_lines(
     title: str,
     errors: Mapping[ErrorKind, ErrorView] = {},
     program: str = "batcher",
+    *,
+    could_be_called: bool = False,
 ) -> list[str]:
     """Return everything that a person wants to know of a run that this process brought here.
 
     *errors* are those that this process met; they are told if not every row succeeded. *program*
-    is what to type for `batcher` where the reader stands.
+    is what to type for `batcher` where the reader stands. *could_be_called*: webhooks would have
+    told of jobs whose answer was lost, and the run goes without them.
     """
     is_good = summary.succeeded == summary.rows
     return [
-        *state_lines(summary, directory, title, program),
+        *state_lines(summary, directory, title, program, could_be_called=could_be_called),
         *([] if is_good else error_lines(errors)),
         *(f"next: {command}" for command in next_commands(summary, directory, program)),
     ]
 
 
 def state_lines(
-    summary: Summary, directory: Path, title: str, program: str = "batcher"
+    summary: Summary,
+    directory: Path,
+    title: str,
+    program: str = "batcher",
+    *,
+    could_be_called: bool = False,
 ) -> list[str]:
     """Return how a run stands."""
     word = "for" if summary.state == "running" else "after"
     took = f" {word} {duration_text(summary.wall_s)}" if summary.wall_s else ""
     return [
         f"{plain(title)}: {summary.state}{took}",
+        *([] if summary.waiting is None else [f"now: {plain(summary.waiting)}"]),
         *_table(summary, directory),
         *_calls(summary),
         *_money(summary),
         *_stop(summary.stopped),
+        *_doubts(summary, could_be_called=could_be_called),
         *_look_at(summary, directory, program),
     ]
 
@@ -94,7 +106,7 @@ def next_commands(summary: Summary, directory: Path, program: str = "batcher") -
         commands.append(command_text(program, "doubt", "list", run))
 
     if summary.state == "stopped":
-        commands.append(command_text(program, "resume", run))
+        commands.append(command_text(program, "resume", run) + _larger(summary.stopped))
 
     if summary.exhausted:
         commands.append(command_text(program, "retry", run))
@@ -131,6 +143,8 @@ def _calls(summary: Summary) -> Iterator[str]:
         f"status reads {count_text(summary.status_reads)}, "
         f"throttled {count_text(summary.throttled)}"
     )
+    if summary.jobs_claimed:
+        yield f"  {_jobs_text(summary.jobs_claimed)} claimed by webhook calls"
 
 
 def _money(summary: Summary) -> Iterator[str]:
@@ -170,14 +184,36 @@ def _stop(stopped: Stopped | None) -> Iterator[str]:
         yield f"come back after {plain(stopped.resume_at)}"
 
 
-def _look_at(summary: Summary, directory: Path, program: str) -> Iterator[str]:
-    """Say what only a person can decide."""
-    if summary.in_doubt:
+def _larger(stopped: Stopped | None) -> str:
+    """Return the flag without which a run would stop again at once, and what to put there."""
+    if stopped is None or stopped.reason != StopReason.BUDGET:
+        return ""
+
+    for flag, word in BUDGETS.items():
+        if flag in stopped.message:
+            return f" {flag} {word}  # {word}: more than before, or none"
+
+    return ""
+
+
+def _doubts(summary: Summary, *, could_be_called: bool) -> Iterator[str]:
+    """Say that rows are in doubt, and how another run would hear of their jobs."""
+    if not summary.in_doubt:
+        return
+
+    yield (
+        f"{rows_text(summary.in_doubt)} in doubt: sent, answer unknown, perhaps paid for; "
+        "not sent again until you decide"
+    )
+    if could_be_called and summary.state == "finished":
         yield (
-            f"{rows_text(summary.in_doubt)} in doubt: sent, answer unknown, perhaps paid for; "
-            "not sent again until you decide"
+            "a run with --webhook-listen and --webhook-url learns of such jobs by itself "
+            "(docs/webhooks.md)"
         )
 
+
+def _look_at(summary: Summary, directory: Path, program: str) -> Iterator[str]:
+    """Say what only a person can decide."""
     find = command_text(program, "refunds", path_word(directory), "--unconfirmed")
     if summary.refunds.unconfirmed:
         yield f"{_jobs_text(summary.refunds.unconfirmed)} whose refund somebody must check: {find}"

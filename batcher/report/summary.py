@@ -25,6 +25,7 @@ from batcher.core.money import amount
 
 NAME = "summary.json"
 VERSION = 1
+WAITING_AGE_S_MAX = 30.0  # several times as long as a run takes to replace its file
 
 RunState = Literal["running", "finished", "stopped"]
 
@@ -73,7 +74,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     pending: int = 0  # rows read so far without an outcome
     accepted: int = 0  # those of them that have a job: it is paid for, and `resume` collects it
     stopped: Stopped | None = None
+    waiting: str | None = None  # while it runs: what holds it back; None: nothing is known
     jobs_accepted: int = 0
+    jobs_claimed: int = 0  # those of them that a webhook call told of, not the submit's answer
     submits: int = 0
     status_reads: int = 0
     throttled: int = 0
@@ -100,6 +103,7 @@ def summary_of(
     wall_s: float,
     at: float | None = None,
     currency: str | None = None,
+    waiting: str | None = None,
 ) -> Summary:
     """Build the summary of a run from the journal's *counters*. The only place that does.
 
@@ -109,7 +113,7 @@ def summary_of(
     def count(name: str) -> int:
         return counters.get(name, 0)
 
-    waiting = (State.PENDING, State.INTENT, State.ACCEPTED, State.READY)
+    going = (State.PENDING, State.INTENT, State.ACCEPTED, State.READY)
     return Summary(
         state=state,
         rows=count("rows"),
@@ -117,10 +121,12 @@ def summary_of(
         failed=count("failed"),
         exhausted=count("exhausted"),
         in_doubt=count("in_doubt"),
-        pending=sum(count(name) for name in waiting),
+        pending=sum(count(name) for name in going),
         accepted=count(State.ACCEPTED) + count(State.READY),
         stopped=stopped,
+        waiting=waiting,
         jobs_accepted=count("jobs_accepted"),
+        jobs_claimed=count("jobs_claimed"),
         submits=count("submits"),
         status_reads=count("status_reads"),
         throttled=count("throttled"),
@@ -185,6 +191,7 @@ def seen_from_outside(
         found,
         state=state,
         stopped=last.stopped if last is not None and state == "stopped" else None,
+        waiting=last.waiting if last is not None and state == "running" else None,
         wall_s=0.0 if last is None else last.wall_s,
         updated=None if last is None else last.updated,
     )
@@ -193,14 +200,20 @@ def seen_from_outside(
 def brought_to(summary: Summary, now: float, owned_since: str | None) -> Summary:
     """Return the summary of a running run with the time since its file was written in it.
 
-    The file may still be that of the process before: then the owner's own start counts.
+    The file may still be that of the process before: then the owner's own start counts. What held
+    the run back is forgotten once it is old: a file that is not replaced knows nothing of now.
     """
     known = [at for at in map(_epoch_s, (summary.updated, owned_since)) if at is not None]
     if summary.state != "running" or not known:
         return summary
 
-    wall_s = summary.wall_s + max(0.0, now - max(known))
-    return msgspec.structs.replace(summary, wall_s=round(wall_s, 3), updated=iso(now))
+    age_s = max(0.0, now - max(known))
+    return msgspec.structs.replace(
+        summary,
+        wall_s=round(summary.wall_s + age_s, 3),
+        waiting=summary.waiting if age_s <= WAITING_AGE_S_MAX else None,
+        updated=iso(now),
+    )
 
 
 def _epoch_s(text: str | None) -> float | None:
@@ -231,7 +244,7 @@ class SummaryFile:
 
     def begin(self) -> None:
         """Say that the run goes on: who finds this file after a kill must not think it finished."""
-        going = msgspec.structs.replace(self._before, state="running", stopped=None)
+        going = msgspec.structs.replace(self._before, state="running", stopped=None, waiting=None)
         write_atomically(self._path, going.as_json() + b"\n")
 
     def decided(self, counters: Mapping[str, int]) -> Summary:
@@ -248,6 +261,7 @@ class SummaryFile:
         stop: Stop | None,
         elapsed_s: float,
         at: float,
+        waiting: str | None = None,
     ) -> Summary:
         """Replace the file; *elapsed_s* is the time of this process. Raises `OSError`."""
         summary = summary_of(
@@ -257,6 +271,7 @@ class SummaryFile:
             wall_s=self._before.wall_s + elapsed_s,
             at=at,
             currency=self._currency,
+            waiting=waiting,
         )
         write_atomically(self._path, summary.as_json() + b"\n")
         return summary

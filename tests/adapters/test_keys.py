@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,14 @@ def test_a_file_that_cannot_be_read_is_a_usage_error(tmp_path: Path, name: str) 
 def test_a_key_as_long_as_allowed_passes(tmp_path: Path) -> None:
     """4 KiB are still a key."""
     assert len(read_key("X", key_file(tmp_path, b"k" * 4_096), {}).reveal()) == 4_096
+
+
+def test_a_pipe_is_not_waited_for_twice(tmp_path: Path) -> None:
+    """Nobody writes to it any more: it is refused unopened, a file is read as before."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    with pytest.raises(UsageError, match="cannot be read from it twice"):
+        read_key("X", str(pipe), {}, again=True)
+
+    name = key_file(tmp_path, CANARY.encode())
+    assert read_key("X", name, {}, again=True).reveal() == CANARY

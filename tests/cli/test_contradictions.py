@@ -43,6 +43,8 @@ def run(provider: str, *words: str) -> Result:
         ),
         ("removit", ("--max-cost", "5"), "--max-cost: Removit quotes no price"),
         ("removit", ("--quote",), "--quote: Removit quotes no price"),
+        ("deapi", ("--claim-wait", "5m"), "--claim-wait: does nothing without --webhook-listen"),
+        ("removit", ("--claim-wait", "2m"), "--claim-wait: does nothing without"),
     ],
 )
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])
@@ -108,3 +110,29 @@ def test_an_address_that_cannot_be_is_told_with_its_place() -> None:
 
     assert result.exit_code == 2
     assert "batcher.toml: webhook-url: 'http://hooks.example': the API calls over" in result.stderr
+
+
+def test_a_claim_wait_that_is_written_down_for_all_runs_is_no_mistake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only the command itself is refused: a variable may be meant for the runs with webhooks."""
+    monkeypatch.setenv("BATCHER_CLAIM_WAIT", "5m")
+
+    assert run("deapi", "--set", "task=ocr", "--dry-run").exit_code == 0
+
+
+def test_a_resume_with_webhooks_may_wait_for_longer() -> None:
+    """The flags of a run that was started with webhooks count; taken away, the wait is idle."""
+    Path("m.jsonl").touch()
+    Path("r").mkdir()
+    settings = Settings(webhook_listen=LISTEN[1], webhook_url=URL[1])
+    frozen = Frozen(
+        provider="deapi", base_url="https://api.deapi.ai", manifest=str(Path("m.jsonl"))
+    )
+    write_run_file(Path("r/run.toml"), frozen, settings)
+    longer = CliRunner().invoke(cli, ["resume", "r", "--claim-wait", "5m"])
+    none = ("--webhook-listen", "none", "--webhook-url", "none")
+    idle = CliRunner().invoke(cli, ["resume", "r", "--claim-wait", "5m", *none])
+
+    assert "DEAPI_API_KEY" in longer.stderr  # it came as far as the key
+    assert "--claim-wait: does nothing without" in idle.stderr

@@ -74,11 +74,42 @@ def test_what_the_rows_come_to_by_the_users_own_word() -> None:
     assert "stops before 1.50 USD" in over
 
 
+def test_how_long_the_limits_make_it() -> None:
+    """By the published limit or the one given, for as many rows as may be submitted."""
+    row = {**EDIT, "file": str(IMAGES / "disc-red.png")}
+    task = ("--set", "task=edits", "--set", f"model={EDIT['model']}")
+    free = dry_run("deapi", *task, **row)
+    paid = dry_run("deapi", *task, "--set", "tier=premium", **row)
+    given = dry_run("deapi", *task, "--rate", "1/h", **row)
+    one = dry_run("deapi", *task, "--rate", "1/h", "--max-jobs", "1", **row)
+
+    assert "time           about 2 min: 2 submits at 1/m\n" in free
+    assert "\n               with a paid account --set tier=premium: about 2 s\n" in free
+    assert "time           about 2 s: 2 submits at 60/m\n" in paid
+    assert "time           about 2 h: 2 submits at 1/h\n" in given
+    assert "time           about 1 h: 1 submit at 1/h\n" in one
+    assert "tier" not in given + one
+    assert "paid account" not in paid
+
+
+def test_a_days_cap_says_what_becomes_of_the_run() -> None:
+    """It stops unless it may wait for so long; nothing is advised then."""
+    words = ("--rate", "1/d")
+    url = "https://a.example/1.jpg"
+    stops = dry_run("removit", *words, file_url=url)
+    stays = dry_run("removit", *words, "--max-wait", "25h", file_url=url)
+
+    assert "time           2 days: 2 submits at 1/d\n" in stops
+    assert "stops at each day's limit; resume goes on, and --max-wait 25h stays instead" in stops
+    assert "2 days" in stays
+    assert "stops at" not in stays
+
+
 def test_settings_are_shown_as_they_are_typed() -> None:
     """What is shown can be pasted: names by commas, an amount without an exponent."""
     told = dry_run(
-        "removit", "--variants", "a,b", "--cost-per-job", "0.000000001", "--claim-wait", "3m",
-        file_url="https://a.example/1.jpg",
+        "deapi", "--variants", "a,b", "--cost-per-job", "0.000000001", "--claim-wait", "3m",
+        "--set", "task=upscales", *CALLS, file=str(IMAGES / "disc-red.png"),
     )  # fmt: skip
 
     for words in ("--variants a,b", "--cost-per-job 0.000000001", "--claim-wait 3m"):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
+from batcher.cli.wishes import key_source
+from batcher.core.errors import UsageError
 from tests.cli.processes import Shell
 from tests.support.hostile import Peer, hostile
 
@@ -64,3 +67,37 @@ def test_a_key_is_replaced_while_a_run_goes_on(tmp_path: Path) -> None:
     assert (done.returncode, rotation.jobs) == (4, 3), done.stderr
     assert b"not_found" in b"".join(told)
     assert not any(key.encode() in text for key in (OLD, NEW) for text in told)
+
+
+def test_a_resume_goes_on_with_any_key_of_the_run(tmp_path: Path) -> None:
+    """A replaced key may have been a mistake: the first one is as good; a stranger's is refused."""
+    shell = Shell(tmp_path, key="")
+    shell.write_manifest(3)
+    file = tmp_path / "key"
+    file.write_text(OLD)
+    file.chmod(0o600)
+    with hostile(Rotation(file).serve) as server:
+        shell.base_url = server.url
+        shell.do(*shell.run_words("--api-key-file", "key", "--max-duration", "3s"))
+        assert file.read_text() == NEW
+        codes = []
+        for key in (OLD, "a-key-of-somebody-else"):
+            file.write_text(key)
+            words = ("--api-key-file", "key", "--max-duration", "500ms")
+            codes.append(shell.do("resume", RUN, *words).returncode)
+
+    assert codes == [4, 2]
+
+
+def test_a_key_that_came_by_a_pipe_is_read_once() -> None:
+    """`--api-key-file <(pass show key)`: a second look must not wait for ever."""
+    reader, writer = os.pipe()
+    os.write(writer, OLD.encode())
+    os.close(writer)
+    source = key_source("X", f"/dev/fd/{reader}")
+
+    assert source().reveal() == OLD
+    with pytest.raises(UsageError, match="twice"):
+        source()
+
+    os.close(reader)

@@ -62,6 +62,7 @@ def test_what_a_manifest_will_cost(shell: Shell) -> None:
     assert f"key      DEAPI_API_KEY works at {api.base_url}" in done.stdout
     assert "price    1.00 USD for 4 rows, of 2 kinds that were all asked for" in done.stdout
     assert "balance  2.00 USD: enough" in done.stdout
+    assert "time     about 4 min: 4 submits at 1/m\n         with a paid account" in done.stdout
     assert found["price"].items() >= {"total": 1.0, "exact": True, "kinds_priced": 2}.items()
     assert found["balance"] == {
         "amount": 2.0, "minimum": 0.49, "missing": 0.0, "enough": True, "problem": None,

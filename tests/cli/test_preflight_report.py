@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from batcher.cli.preflight_report import REFUSED_SHOWN_MAX, Report, rounded
 from batcher.core.model import ErrorKind, RowError
 from batcher.core.money import nanos
+from batcher.core.rates import Window
 from batcher.engine.preflight import Learned
 from batcher.engine.quotes import Priced, RefusedKind
 from batcher.providers import provider_named
+from batcher.report.pace import Pace
 
 TROUBLE = RowError(ErrorKind.UNAVAILABLE, "so \x1b[2Jit says", http_status=503, code="later")
 
@@ -115,3 +118,14 @@ def test_the_object_has_the_same_keys_whatever_is_known(provider: str) -> None:
 
     assert nothing.keys() == much.keys()
     assert json.loads(json.dumps(much))["balance"].keys() == nothing["balance"].keys()  # type: ignore[attr-defined]  # an object
+
+
+def test_how_long_the_rows_take() -> None:
+    """The limit in words, what to do about it below, and the same for programs."""
+    pace = Pace(12, 720.0, Window(1, 60.0))
+    found = replace(report(priced(1.0)), pace=pace, advice=("ask for more",))
+
+    assert line(found, "time") == "about 12 min: 12 submits at 1/m"
+    assert list(found.lines())[-1] == "         ask for more"
+    assert found.as_json()["time"] == {"submits": 12, "seconds": 720.0, "limit": "1/m"}
+    assert report(priced(1.0)).as_json()["time"] is None

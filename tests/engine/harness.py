@@ -29,6 +29,7 @@ from batcher.core.journal import Entry
 from batcher.core.lifecycle import OUTCOMES
 from batcher.core.model import Stop
 from batcher.core.settings import Frozen, Settings
+from batcher.engine.budget import COST_UNPROVEN
 from batcher.engine.clock import LoopClock
 from batcher.engine.collect import Store
 from batcher.engine.decide import finish_rewrites
@@ -223,7 +224,8 @@ class Night:
         counters = self.counters()
         jobs = self.run._context.jobs
         assert jobs.open == 0
-        assert jobs.spent == counters["cost"] - counters["cost_refunded"]
+        unproven = counters.get(COST_UNPROVEN, 0)
+        assert jobs.spent == counters["cost"] - counters["cost_refunded"] + unproven
 
 
 @dataclass

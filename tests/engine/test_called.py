@@ -11,6 +11,7 @@ import anyio
 import orjson
 import pytest
 
+from batcher.core.errors import NotSent
 from batcher.core.exchange import Request, Response, Transport
 from batcher.core.journal import Held, Journal
 from batcher.core.model import RowError, Stop, StopReason, Ticket
@@ -320,6 +321,25 @@ async def test_a_job_that_is_not_waiting_cannot_be_hastened(tmp_path: Path) -> N
         assert not claims.ways.hasten(claims.followed[1])
 
     await night.process(call)
+
+
+async def test_a_job_whose_time_is_up_is_not_waited_for_by_calls(tmp_path: Path) -> None:
+    """The API is gone, and nobody will call: the last looks are spaced as without webhooks."""
+    night = deapi(tmp_path, Told(called=True), "stuck=1", rows=3, job_timeout_s=60.0)
+    inner, begin = night.transport, anyio.current_time()
+
+    class Gone:
+        async def send(self, request: Request, *, timeout_s: float) -> Response:
+            if anyio.current_time() > begin + 30:
+                raise NotSent("refused")
+
+            return await inner.send(request, timeout_s=timeout_s)
+
+    night.transport = Gone()
+    await night.process()
+
+    assert night.counts() == {"exhausted": 3}
+    assert anyio.current_time() - begin < 240
 
 
 async def test_jobs_of_an_earlier_process_are_looked_at_once(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import anyio
 import orjson
@@ -184,6 +185,22 @@ async def test_an_expired_url_is_refreshed(max_attempts: int, tmp_path: Path) ->
 
     assert night.counts() == {"succeeded": 1}
     assert len(night.simulation.ledger.reads_at) == 2
+
+
+async def test_urls_that_live_shorter_than_the_queue_is_long_are_fetched(tmp_path: Path) -> None:
+    """A URL that was read anew is used at once; else every one would be too old at its turn."""
+    night = Night(tmp_path, faults="duration=1,url_expires_s=2", settings={"rate": "1000/s"})
+
+    def rule(_count: int, url: str) -> FetchFailed | None:
+        until = float(parse_qs(urlsplit(url).query)["expires"][0])
+        return FetchFailed("403", expired=True) if night.clock.wall() > until else None
+
+    night.store = store = FakeStore(rule)
+    night.write_urls(300)
+    await night.process(connections=4, in_flight=300)
+
+    assert night.counts() == {"succeeded": 300}
+    assert len(store.wanted) < 2.5 * 300
 
 
 async def test_refreshing_obeys_the_limits_of_status_reads(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.virtual
 HOUR_S = 3_600.0
 INTERRUPT = Stop(StopReason.INTERRUPTED, "signal")
 BROKE = Response(422, b'{"message":"Not enough balance.","errors":{"balance":["no"]}}')
+UNFIT = Response(422, b'{"message":"no","errors":{"width":["no"]}}')
 
 
 class Watched:
@@ -294,3 +295,83 @@ async def test_a_halt_says_when_the_api_goes_on(tmp_path: Path) -> None:
     assert stop is not None
     assert stop.resume_at is not None
     assert stop.resume_at - begin == pytest.approx(1_500, abs=5)
+
+
+async def test_a_row_that_is_never_taken_is_no_sign_of_money(tmp_path: Path) -> None:
+    """What tries for all is refused for its own fields: the next one tries alone too."""
+    night = deapi(tmp_path, "role=api", rows=60, wait_for_credits=True)
+    inner, begin, later = night.transport, anyio.current_time(), iter([UNFIT, UNFIT])
+
+    class Refusing:
+        open = 0
+        crowd = 0  # the most submits that were open at once, after the first refusals
+
+        async def send(self, request: Request, *, timeout_s: float) -> Response:
+            if request.method != "POST":
+                return await inner.send(request, timeout_s=timeout_s)
+
+            is_later = anyio.current_time() > begin + 60
+            self.open += 1
+            self.crowd = max(self.crowd, self.open if is_later else 0)
+            await anyio.sleep(0.5)
+            self.open -= 1
+            return next(later, BROKE) if is_later else BROKE
+
+    async def end(run: Run) -> None:
+        await anyio.sleep(2 * HOUR_S)
+        run.control.interrupt(INTERRUPT)
+
+    night.transport = refusing = Refusing()
+    await night.process(end)
+
+    assert night.counts() == {"failed": 2}
+    assert refusing.crowd == 1
+
+
+async def test_no_row_tries_while_the_first_look_still_hangs(tmp_path: Path) -> None:
+    """The credits end while the balance is asked for the first time, slowly, and again."""
+    night = deapi(tmp_path, "", wait_for_credits=True)
+    begin = anyio.current_time()
+    watched = watch(night, lambda: anyio.current_time() < begin + HOUR_S / 2)
+    inner = watched._inner
+
+    class Slow:
+        async def send(self, request: Request, *, timeout_s: float) -> Response:
+            if request.path.endswith("/balance"):
+                await anyio.sleep(29)
+                return Response(500, b"")
+
+            return await inner.send(request, timeout_s=timeout_s)
+
+    watched._inner = Slow()
+    await night.process()
+
+    assert night.counts() == {"succeeded": 20}
+    assert not [at for at in watched.submits if begin + 5 < at < begin + 300]
+
+
+@pytest.mark.parametrize(
+    ("faults", "what"),
+    [
+        ("balance_usd=0.4,duration=5", "looks again in about 1 min"),
+        ("balance_usd=0.4,duration=5,role=api", "lets one row try in about "),
+    ],
+)
+async def test_the_wait_says_when_it_does_what_next(faults: str, what: str, tmp_path: Path) -> None:
+    """Once, with the API's own words; and the view has it for as long as it waits."""
+    night = deapi(tmp_path, faults, wait_for_credits=True)
+    bindings: list[str] = []
+
+    async def look(run: Run) -> None:
+        run.watch(lambda shot: bindings.append(shot.binding))
+        await anyio.sleep(HOUR_S / 3)
+        night.simulation.top_up_usd(5.0)
+
+    await night.process(look)
+    seen = night.log.seen
+    told = [str(values["message"]) for _, name, values in seen if name == "credits.waiting"]
+
+    assert len(told) == 1
+    assert told[0].startswith(f"the credits are used up; the run waits, and {what}")
+    waits = [text for text in bindings if text.startswith("the credits are used up; asks again in")]
+    assert len(waits) > 600

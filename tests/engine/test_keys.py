@@ -13,7 +13,7 @@ from batcher.core.model import ErrorKind, RowError, StopReason
 from batcher.core.secret import Secret
 from batcher.core.verdict import Halt
 from batcher.engine.keyring import ACCOUNT, Keyring
-from tests.engine.harness import Night
+from tests.engine.harness import FLUX, Night, prompt
 
 pytestmark = pytest.mark.virtual
 
@@ -137,7 +137,39 @@ async def test_status_reads_go_on_with_the_new_key_too(tmp_path: Path) -> None:
     night.assert_no_row_paid_twice()
 
 
+async def test_a_question_for_a_price_takes_the_new_key_too(tmp_path: Path) -> None:
+    """Under a cap nothing is submitted before it: it is the first to find the key dead."""
+    night = Night(tmp_path, provider="deapi", params=FLUX, settings={"max_cost": 1.0})
+    night.write_rows([prompt(n, 256 + 128 * (n % 4)) for n in range(12)])
+    source = Source(NEW)
+    ring, _ = guarded(night, source)
+
+    assert await night.process() is None
+    assert (source.reads, ring.turn) == (1, 1)
+    assert night.counts() == {"succeeded": 12}
+
+
 # SAD PATH
+
+
+@pytest.mark.parametrize("refusal", [REFUSED, FORBIDDEN], ids=["401", "403"])
+async def test_prices_that_are_refused_name_the_credential(
+    refusal: Response, tmp_path: Path
+) -> None:
+    """It is no outage: the run ends at once, says whose key to replace, and has spent nothing."""
+    night = Night(tmp_path, provider="deapi", params=FLUX, settings={"max_cost": 1.0})
+    night.write_rows([prompt(n, 256 + 128 * (n % 4)) for n in range(12)])
+    source = Source(OLD)
+    _, guard = guarded(night, source, refusal=refusal)
+    stop = await night.process()
+
+    assert stop is not None
+    assert stop.reason in (StopReason.UNAUTHORIZED, StopReason.FORBIDDEN)
+    assert stop.message.startswith("the key in /etc/key: ")
+    assert stop.message.endswith("; without prices --max-cost cannot be kept")
+    assert source.reads == 1
+    assert guard.refused <= 4
+    assert night.counters()["pending"] == 12
 
 
 async def test_the_stop_names_the_credential_and_what_the_api_said(tmp_path: Path) -> None:

@@ -98,6 +98,24 @@ async def test_rows_that_cost_the_same_are_asked_for_once(tmp_path: Path) -> Non
     assert night.counters()["cost"] == night.simulation.ledger.charged_nanos
 
 
+async def test_a_price_that_was_raised_is_found_out(tmp_path: Path) -> None:
+    """A night long the cap is held to what jobs cost now, not to what they cost at its start."""
+    night = deapi(tmp_path, max_cost=1.0, rate="1/m", in_flight=1)
+    asked = watched(night)
+    night.write_rows([prompt(n) for n in range(120)])
+
+    async def dearer(run: Run) -> None:
+        await anyio.sleep(1_800)
+        night.simulation.plan = type(night.simulation.plan)(price_usd=0.1)
+
+    stop = await night.process(dearer)
+
+    assert stop is not None
+    assert stop.reason is StopReason.BUDGET
+    assert night.simulation.ledger.charged_nanos <= nanos(1.0 + 15 * 0.1)
+    assert len(asked.prices) <= 1 + 7_200 / 900
+
+
 async def test_nobody_is_asked_unless_the_user_wants_to_know(tmp_path: Path) -> None:
     """A price costs a request of a scarce budget: without a reason none is asked for."""
     night = deapi(tmp_path)
@@ -498,3 +516,19 @@ async def test_a_row_that_made_no_job_cost_nothing(tmp_path: Path) -> None:
     night.transport = Scripted([price, price, refused], night.transport)
     await night.process()
     assert [r["cost"] for r in night.records("failed")] == [None]
+
+
+@pytest.mark.parametrize("limit", [{"max_cost": 0.01}, {"max_jobs": 7, "quote": True}])
+async def test_what_is_sent_again_by_advice_stays_in_the_budget(
+    limit: dict[str, Any], tmp_path: Path
+) -> None:
+    """A 500 proves nothing: each of them made a job here, and no process goes beyond the cap."""
+    night = deapi(tmp_path, "error_after=1", **limit)
+    night.write_rows([prompt(n) for n in range(40)])
+    for _ in range(2):
+        stop = await night.process()
+
+        assert stop is not None
+        assert stop.reason is StopReason.BUDGET
+        assert night.simulation.ledger.charged_nanos == nanos(0.00952)
+        night.assert_books_agree()

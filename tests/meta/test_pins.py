@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from importlib.metadata import PackageNotFoundError, requires
 
@@ -10,6 +11,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tests.meta.source import ROOT
+
+OPTIONAL = ("uvloop", "atheris")  # where there is a wheel of it; no test needs it
 
 
 def pins() -> dict[str, Version]:
@@ -39,7 +42,7 @@ def test_everything_needed_is_pinned() -> None:
         try:
             rest += [Requirement(text) for text in requires(name) or []]
         except PackageNotFoundError:
-            assert name == "uvloop", f"{name} is not installed: run make bootstrap"
+            assert name in OPTIONAL, f"{name} is not installed: run make bootstrap"
 
     assert seen <= set(pinned), f"not in constraints.txt: {', '.join(sorted(seen - set(pinned)))}"
 
@@ -51,3 +54,19 @@ def test_pins_are_what_pyproject_allows() -> None:
         str(need) for need in needs() if pinned[canonicalize_name(need.name)] not in need.specifier
     ]
     assert not wrong, f"constraints.txt contradicts: {', '.join(wrong)}"
+
+
+def test_the_lock_is_of_the_pins() -> None:
+    """requirements.lock has what batcher needs, in the pinned versions, each with its hashes."""
+    blocks = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text(encoding="utf-8"))
+    locked = {}
+    for block in blocks:
+        if found := re.match(r"([\w.-]+)==(\S+)", block):
+            assert "--hash=sha256:" in block, f"{found[1]} has no hash: run `make lock`"
+            locked[canonicalize_name(found[1])] = Version(found[2])
+
+    pinned = pins()
+    assert all(pinned.get(name) == version for name, version in locked.items()), "run `make lock`"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
+    assert needed <= set(locked), "run `make lock`"

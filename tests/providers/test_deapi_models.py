@@ -233,3 +233,25 @@ def test_any_catalogue_is_checked_against(
     for task in ("edits", "ocr"):
         for problem in problems(task, {**EDIT, **row, "model": "m"}, image, (model,)):
             assert problem.message
+
+
+@pytest.mark.parametrize("task", ["generations", "edits"])
+def test_a_row_without_a_model_is_told_which_there_are(task: str) -> None:
+    """The catalogue's own; without one, a few that are known, and who knows the rest."""
+    row = {name: value for name, value in SIZED.items() if name != "model"}
+    known = hard(problems(task, row, files() if task == "edits" else ()))["model"]
+    blind = hard(problems(task, row, files() if task == "edits" else (), ()))["model"]
+
+    there_are = {"generations": "Flux1schnell, Klein", "edits": "Klein, Qwen"}
+    assert known.endswith(f"For {task} there are: {there_are[task]}")
+    first = {"generations": "Flux1schnell, ", "edits": "Flux_2_Klein_4B_BF16, "}
+    assert f"such as {first[task]}" in blind
+    assert blind.endswith("…; `check --preflight` names those of your account")
+
+
+def test_only_a_missing_model_is_told_the_others() -> None:
+    """A model of the wrong type is another mistake, and other missing values name no model."""
+    found = hard(problems("generations", {**SIZED, "model": 7, "prompt": ""}, (), ()))
+
+    assert set(found) == {"model", "prompt"}
+    assert "such as" not in found["model"] + found["prompt"]

@@ -9,7 +9,10 @@ import msgspec
 import pytest
 
 from batcher.core.model import ErrorKind, StopReason
+from batcher.core.settings import Frozen, Settings
 from batcher.core.stats import ErrorView
+from batcher.engine.budget import JobBudget
+from batcher.report.calls import could_be_called
 from batcher.report.closing import REASONS, closing_lines, next_commands
 from batcher.report.summary import Cost, Refunds, Stopped, Summary
 
@@ -164,3 +167,91 @@ def test_what_a_run_did_not_do_is_told() -> None:
 def test_every_reason_has_its_sentence() -> None:
     """No reason to stop is left as a bare word; an interruption explains itself."""
     assert set(REASONS) == set(StopReason) - {StopReason.INTERRUPTED}
+
+
+@pytest.mark.parametrize(
+    ("message", "flag"),
+    [
+        (
+            "the run made all 5 jobs of --max-jobs; resume with a larger number",
+            "--max-jobs N  # N: more than before, or none",
+        ),
+        (
+            "the next job costs 2 USD, and 4 of --max-cost 5 are spent",
+            "--max-cost AMOUNT  # AMOUNT: more than before, or none",
+        ),
+    ],
+)
+def test_a_budget_that_is_used_up_is_raised_by_the_next_command(message: str, flag: str) -> None:
+    """Without the flag it would stop again at once; any other stop needs none."""
+    budget = summary(state="stopped", stopped=Stopped(StopReason.BUDGET, message))
+    other = summary(state="stopped", stopped=Stopped(StopReason.DEADLINE, message))
+
+    command = "next: batcher resume runs/photos-removit"
+    assert closing_lines(budget, RUN, "t")[-1] == f"{command} {flag}"
+    assert closing_lines(other, RUN, "t")[-1] == command
+
+
+def test_the_budgets_own_words_name_its_flag() -> None:
+    """What the engine says when it stops is what the next command is made from."""
+    jobs = JobBudget(1, 1, 0).shortage(None)
+    cost = JobBudget(None, 0, 0, cost_limit=1).shortage(2)
+    for said, flag in ((jobs, "--max-jobs N"), (cost, "--max-cost AMOUNT")):
+        stopped = summary(state="stopped", stopped=Stopped(StopReason.BUDGET, said))
+        assert f"resume runs/photos-removit {flag}" in next_commands(stopped, RUN)[0]
+
+
+def test_jobs_that_calls_told_of_are_counted() -> None:
+    """Nothing is said where there are none."""
+    many = closing_lines(summary(jobs_claimed=1_200), RUN, "t")
+
+    assert "  1,200 jobs claimed by webhook calls" in many
+    assert "  1 job claimed by webhook calls" in closing_lines(summary(jobs_claimed=1), RUN, "t")
+    assert "claimed" not in "".join(closing_lines(GOOD, RUN, "t"))
+
+
+@pytest.mark.parametrize(
+    ("provider", "settings", "told"),
+    [
+        (Frozen(provider="deapi", base_url="", manifest=""), Settings(), True),
+        (
+            Frozen(provider="deapi", base_url="", manifest="", params={"api": "v1"}),
+            Settings(),
+            False,
+        ),
+        (Frozen(provider="removit", base_url="", manifest=""), Settings(), False),
+        (Frozen(provider="gone", base_url="", manifest=""), Settings(), False),
+        (
+            Frozen(provider="deapi", base_url="", manifest=""),
+            Settings(webhook_listen="127.0.0.1:1", webhook_url="https://a.example"),
+            False,
+        ),
+    ],
+)
+def test_rows_in_doubt_recommend_webhooks_where_they_would_help(
+    provider: Frozen, settings: Settings, told: bool
+) -> None:
+    """Only of an API that calls, to a run without them, once it is over, and right below."""
+    could = could_be_called(provider, settings)
+    lines = closing_lines(summary(in_doubt=2), RUN, "t", could_be_called=could)
+    others = [
+        line
+        for one in (GOOD, summary(state="stopped", in_doubt=2))
+        for line in closing_lines(one, RUN, "t", could_be_called=True)
+    ]
+
+    hint = next((line for line in lines if "--webhook-listen" in line), "")
+    assert bool(hint) is told
+    if told:
+        assert lines[lines.index(hint) - 1].startswith("2 rows in doubt")
+        assert hint.endswith("(docs/webhooks.md)")
+
+    assert "--webhook-listen" not in "".join(others)
+
+
+def test_what_holds_a_running_run_back_is_told() -> None:
+    """Below the first line, and harmless whatever it says."""
+    lines = closing_lines(summary(state="running", waiting="the disk\x1b[2J"), RUN, "t")
+
+    assert lines[1] == "now: the disk\\x1b[2J"
+    assert "now:" not in "".join(closing_lines(GOOD, RUN, "t"))

@@ -210,3 +210,28 @@ def test_a_summary_of_a_newer_batcher_is_read() -> None:
 
     assert found.rows == 3
     assert set(get_args(RunState)) == {"running", "finished", "stopped"}
+
+
+def test_jobs_that_calls_told_of_are_in_the_summary() -> None:
+    """The journal's counter, 0 where no call ever came."""
+    told = summary_of({"jobs_claimed": 3}, state="finished", stopped=None, wall_s=1)
+
+    assert json.loads(told.as_json())["jobs_claimed"] == 3
+    assert summary_of({}, state="finished", stopped=None, wall_s=1).jobs_claimed == 0
+
+
+def test_what_a_run_waits_for_is_known_only_while_it_runs(tmp_path: Path) -> None:
+    """Its own process writes it; of a killed run, or of the process before, nothing is repeated."""
+    file = SummaryFile(tmp_path)
+    file.write({}, state="running", stop=None, elapsed_s=1, at=1_000.0, waiting="the disk")
+    last = read_summary(tmp_path)
+    running = seen_from_outside({}, last, is_owned=True)
+
+    assert running.waiting == "the disk"
+    assert brought_to(running, 1_006.0, None).waiting == "the disk"
+    assert brought_to(running, 1_100.0, None).waiting is None  # nobody replaces the file
+    assert seen_from_outside({}, last, is_owned=False).waiting is None
+    SummaryFile(tmp_path).begin()
+    again = read_summary(tmp_path)
+    assert again is not None
+    assert again.waiting is None
