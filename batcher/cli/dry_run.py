@@ -20,7 +20,7 @@ from batcher.core.model import iso
 from batcher.core.money import amount_text, nanos
 from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
-from batcher.engine.files import RowUnusable, local_files
+from batcher.engine.files.local import RowUnusable, local_files
 from batcher.providers import Provider, provider_named
 from batcher.providers.base import Callback
 from batcher.report.money import money_text

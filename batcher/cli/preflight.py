@@ -21,9 +21,9 @@ from batcher.cli.values import one_of_each
 from batcher.cli.wishes import key_source
 from batcher.core.money import nanos
 from batcher.core.settings import Settings
-from batcher.engine.kinds import Kinds
-from batcher.engine.preflight import Learned, Preflight, day_cap, price_rate
-from batcher.engine.quotes import Priced
+from batcher.engine.preflight.asking import Learned, Preflight, day_cap, price_rate
+from batcher.engine.preflight.kinds import Kinds
+from batcher.engine.preflight.sums import Priced
 from batcher.providers import Provider
 from batcher.providers.base import Files
 from batcher.report.text import duration_text

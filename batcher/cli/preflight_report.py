@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from batcher.core.model import RowError
 from batcher.core.money import amount, nanos
-from batcher.engine.preflight import Learned, said
-from batcher.engine.quotes import Priced
+from batcher.engine.preflight.asking import Learned, said
+from batcher.engine.preflight.sums import Priced
 from batcher.providers import Provider
 from batcher.report.money import money_text
 from batcher.report.pace import Pace

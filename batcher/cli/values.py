@@ -142,7 +142,7 @@ def rate(value: Any) -> str:
 
 def failure_limit(value: Any) -> str:
     """Check `100` rows or `5%` of them; it stays text, which the engine reads again."""
-    from batcher.engine.budget import parse_failure_limit
+    from batcher.engine.money.budget import parse_failure_limit
 
     return _checked(str(value), parse_failure_limit)
 

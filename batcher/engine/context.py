@@ -15,14 +15,14 @@ from batcher.core.money import job_cost
 from batcher.core.record import Known, outcome_record
 from batcher.core.settings import Frozen, Settings
 from batcher.core.stats import ErrorView
-from batcher.engine.budget import REJECTED, FailureLimit, JobBudget
-from batcher.engine.claims import Claims
 from batcher.engine.clock import Clock
 from batcher.engine.control import Control
 from batcher.engine.keyring import ACCOUNT, Keyring, with_mark
+from batcher.engine.money.budget import REJECTED, FailureLimit, JobBudget
 from batcher.engine.notices import Notices
 from batcher.engine.record import OUTCOME_OF, Recorder
 from batcher.engine.slots import Slots
+from batcher.engine.webhooks.claims import Claims
 from batcher.providers.base import Provider
 
 LOG_BODY_BYTES = 8_192

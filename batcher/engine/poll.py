@@ -32,8 +32,8 @@ from batcher.core.verdict import (
     Unreadable,
 )
 from batcher.engine.context import Context
-from batcher.engine.headroom import Headroom
-from batcher.engine.lane import Lane
+from batcher.engine.lanes.headroom import Headroom
+from batcher.engine.lanes.lane import Lane
 
 MISSING_GRACE_S = 60.0  # a job may be invisible for a while after it was accepted
 MISSING_MAX = 3  # further 404s, spaced, that make it lost

@@ -15,11 +15,11 @@ import anyio
 from batcher.core.rates import Rate
 from batcher.core.stats import LaneView, Snapshot
 from batcher.engine.context import Context
-from batcher.engine.credits import CREDITS, minutes
 from batcher.engine.feed import Feed
-from batcher.engine.lane import Lane
-from batcher.engine.lanes import STATUS_READS, Lanes
-from batcher.engine.prices import Prices
+from batcher.engine.lanes.lane import Lane
+from batcher.engine.lanes.opening import STATUS_READS, Lanes
+from batcher.engine.money.credits import CREDITS, minutes
+from batcher.engine.money.prices import Prices
 
 TICK_S = 1.0
 ETA_NEEDS_ROWS = 5

@@ -25,23 +25,23 @@ from batcher.core.model import Stop, StopReason, Ticket
 from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
 from batcher.core.stats import Snapshot
-from batcher.engine.budget import FailureLimit, JobBudget
-from batcher.engine.claims import Claims, Ways
 from batcher.engine.clock import Clock
-from batcher.engine.collect import Collector, Store
 from batcher.engine.context import Context
 from batcher.engine.control import Control
-from batcher.engine.credits import Credits
 from batcher.engine.feed import Feed
+from batcher.engine.files.collect import Collector, Store
 from batcher.engine.keyring import Keyring
-from batcher.engine.lanes import open_lanes
+from batcher.engine.lanes.opening import open_lanes
+from batcher.engine.money.budget import FailureLimit, JobBudget
+from batcher.engine.money.credits import Credits
+from batcher.engine.money.prices import Prices
 from batcher.engine.notices import Notices
 from batcher.engine.poll import Poller
-from batcher.engine.prices import Prices
 from batcher.engine.progress import Progress
 from batcher.engine.record import LINGER_S, Offload, Outcomes, Recorder, in_thread
 from batcher.engine.slots import Slots
 from batcher.engine.submit import Beside, Submitter
+from batcher.engine.webhooks.claims import Claims, Ways
 from batcher.providers.base import Provider
 
 P = ParamSpec("P")

@@ -13,7 +13,7 @@ from batcher.core.exchange import Request
 from batcher.core.model import ErrorKind, RowError, Ticket
 from batcher.core.verdict import Accepted, Doubt, Later, SubmitVerdict
 from batcher.engine.context import Context
-from batcher.engine.headroom import Headroom
+from batcher.engine.lanes.headroom import Headroom
 
 
 @dataclass(frozen=True, slots=True)

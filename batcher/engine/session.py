@@ -21,12 +21,12 @@ from batcher.core.log import Log
 from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
 from batcher.engine.decide import finish_rewrites
-from batcher.engine.downloads import open_store
-from batcher.engine.hearing import hearing
+from batcher.engine.files.store import open_store
 from batcher.engine.keyring import ACCOUNT, Keyring, with_mark
 from batcher.engine.notices import Notices
 from batcher.engine.rows import ProviderCheck
 from batcher.engine.run import Parts, Run
+from batcher.engine.webhooks.hearing import hearing
 from batcher.providers import Provider, provider_named
 from batcher.providers.base import Problem
 

@@ -18,12 +18,12 @@ from batcher.core.exchange import Request
 from batcher.core.lifecycle import Move
 from batcher.core.model import RowError, Stop, StopReason, Ticket
 from batcher.core.verdict import Accepted, Doubt, Halt, Later, Refused, SubmitVerdict
-from batcher.engine.budget import DUPLICATES
 from batcher.engine.context import Context
-from batcher.engine.credits import Credits
-from batcher.engine.files import RowUnusable, local_files
-from batcher.engine.headroom import Headroom
-from batcher.engine.lane import Lane
+from batcher.engine.files.local import RowUnusable, local_files
+from batcher.engine.lanes.headroom import Headroom
+from batcher.engine.lanes.lane import Lane
+from batcher.engine.money.budget import DUPLICATES
+from batcher.engine.money.credits import Credits
 from batcher.engine.sending import Stuck, answer_of, unknown
 from batcher.engine.withdraw import RETRY, Withdrawals
 

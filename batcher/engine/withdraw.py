@@ -14,10 +14,10 @@ from batcher.core.events import Withdraw
 from batcher.core.lifecycle import Move
 from batcher.core.model import StopReason, Ticket
 from batcher.core.verdict import Halt, Later
-from batcher.engine.budget import COST_UNPROVEN, NO_JOB
 from batcher.engine.context import Context
-from batcher.engine.credits import CREDITS, Credits
-from batcher.engine.lane import Lane
+from batcher.engine.lanes.lane import Lane
+from batcher.engine.money.budget import COST_UNPROVEN, NO_JOB
+from batcher.engine.money.credits import CREDITS, Credits
 from batcher.engine.sending import Stuck
 
 RETRY = Backoff(first_s=1.0, factor=2.0, cap_s=60.0)  # deAPI documents 1, 2, 4 s

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from batcher.core.errors import UsageError
 from batcher.providers.base import Facts, Provider
-from batcher.providers.deapi import DeApi
-from batcher.providers.removit import Removit
+from batcher.providers.deapi.dialect import DeApi
+from batcher.providers.removit.dialect import Removit
 
 PROVIDERS: dict[str, type[Provider]] = {
     "removit": Removit,

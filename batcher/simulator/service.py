@@ -18,14 +18,14 @@ from batcher.simulator.account import Account
 from batcher.simulator.api import Api, Lane
 from batcher.simulator.call import Call
 from batcher.simulator.chance import Chance
-from batcher.simulator.deapi import DeApi
+from batcher.simulator.deapi.api import DeApi
 from batcher.simulator.faults import FaultPlan
 from batcher.simulator.files import FILES_PATH, Files
 from batcher.simulator.form import read_form
 from batcher.simulator.hooks import Notice, Outbox, Target
 from batcher.simulator.jobs import make_job
 from batcher.simulator.ledger import Job, Ledger, Order
-from batcher.simulator.removit import Removit
+from batcher.simulator.removit.api import Removit
 from batcher.simulator.wire import Answer, Fate, Received, Reply
 
 APIS: Final[dict[str, Callable[[Files], Api]]] = {"removit": Removit, "deapi": DeApi}

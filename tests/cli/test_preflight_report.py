@@ -12,8 +12,8 @@ from batcher.cli.preflight_report import REFUSED_SHOWN_MAX, Report, rounded
 from batcher.core.model import ErrorKind, RowError
 from batcher.core.money import nanos
 from batcher.core.rates import Window
-from batcher.engine.preflight import Learned
-from batcher.engine.quotes import Priced, RefusedKind
+from batcher.engine.preflight.asking import Learned
+from batcher.engine.preflight.sums import Priced, RefusedKind
 from batcher.providers import provider_named
 from batcher.report.pace import Pace
 

@@ -21,11 +21,11 @@ from batcher.core.exchange import Request
 from batcher.core.model import LocalFile
 from batcher.core.secret import Secret
 from batcher.core.verdict import BadCall, CallVerdict, JobEvent
-from batcher.engine.call_reports import CallReports
-from batcher.engine.hearing import open_claims
 from batcher.engine.keyring import Keyring
 from batcher.engine.run import Parts, Run
-from batcher.engine.webhooks import WebhookClaims
+from batcher.engine.webhooks.calls import WebhookClaims
+from batcher.engine.webhooks.hearing import open_claims
+from batcher.engine.webhooks.reports import CallReports
 from batcher.providers.base import Callback, Provider
 from batcher.simulator.ledger import Job
 from tests.engine.harness import Mortal, Night

@@ -29,10 +29,10 @@ from batcher.core.journal import Entry
 from batcher.core.lifecycle import OUTCOMES
 from batcher.core.model import Stop
 from batcher.core.settings import Frozen, Settings
-from batcher.engine.budget import COST_UNPROVEN
 from batcher.engine.clock import LoopClock
-from batcher.engine.collect import Store
 from batcher.engine.decide import finish_rewrites
+from batcher.engine.files.collect import Store
+from batcher.engine.money.budget import COST_UNPROVEN
 from batcher.engine.notices import Notices
 from batcher.engine.rows import ProviderCheck
 from batcher.engine.run import Parts, Run

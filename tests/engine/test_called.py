@@ -17,9 +17,9 @@ from batcher.core.journal import Held, Journal
 from batcher.core.model import RowError, Stop, StopReason, Ticket
 from batcher.core.secret import Secret
 from batcher.engine import decide
-from batcher.engine.claims import Claims, Ways
 from batcher.engine.record import Outcomes
 from batcher.engine.run import Run
+from batcher.engine.webhooks.claims import Claims, Ways
 from batcher.providers.base import Callback
 from tests.engine.harness import FLUX, Death, Night, prompt
 

@@ -17,10 +17,10 @@ from batcher.core.exchange import Request, Response, Transport
 from batcher.core.journal import Journal
 from batcher.core.model import Stop, StopReason
 from batcher.core.secret import Secret
-from batcher.engine.addresses import Addresses
 from batcher.engine.keyring import Keyring
 from batcher.engine.run import Run
-from batcher.engine.webhooks import SILENT_JOBS
+from batcher.engine.webhooks.addresses import Addresses
+from batcher.engine.webhooks.calls import SILENT_JOBS
 from tests.engine.calling import URL, CalledNight, Caller
 from tests.engine.harness import Death, Night, row
 

@@ -15,7 +15,7 @@ import pytest
 from batcher.core.exchange import Response
 from batcher.core.names import ending_of
 from batcher.engine import decide
-from batcher.engine.collect import FetchFailed, Stored, Wanted
+from batcher.engine.files.collect import FetchFailed, Stored, Wanted
 from tests.engine.harness import Death, Night, row
 
 pytestmark = pytest.mark.virtual

@@ -13,9 +13,9 @@ from batcher.adapters.download import Downloader, DownloadFailed, Fetched, Place
 from batcher.adapters.manifest import open_manifest
 from batcher.core.model import ErrorKind, LocalFile
 from batcher.core.settings import Settings
-from batcher.engine.collect import FetchFailed, Stored, Wanted
-from batcher.engine.downloads import LocalStore, open_store
-from batcher.engine.files import RowUnusable, local_files
+from batcher.engine.files.collect import FetchFailed, Stored, Wanted
+from batcher.engine.files.local import RowUnusable, local_files
+from batcher.engine.files.store import LocalStore, open_store
 from batcher.engine.rows import ProviderCheck
 from batcher.providers import provider_named
 from tests.support import pictures

@@ -19,7 +19,7 @@ from batcher.core.exchange import Request, Response
 from batcher.core.gate import Gate
 from batcher.core.model import StopReason
 from batcher.core.rates import DAY_S, Rate, WindowSeen, parse_rate
-from batcher.engine.headroom import MEMORY_WINDOWS, PERIOD_S_MAX, Headroom
+from batcher.engine.lanes.headroom import MEMORY_WINDOWS, PERIOD_S_MAX, Headroom
 from tests.engine.harness import FLUX, Night, prompt
 from tests.support.logs import Events
 

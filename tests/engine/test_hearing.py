@@ -16,13 +16,13 @@ from batcher.core.errors import UsageError
 from batcher.core.model import Row, Ticket
 from batcher.core.secret import Secret
 from batcher.core.settings import Settings
-from batcher.engine.claims import Claims
 from batcher.engine.clock import Clock
-from batcher.engine.hearing import hearing
 from batcher.engine.keyring import Keyring
 from batcher.engine.notices import Notices
+from batcher.engine.webhooks.claims import Claims
+from batcher.engine.webhooks.hearing import hearing
 from batcher.providers import provider_named
-from batcher.providers.deapi_calls import signed
+from batcher.providers.deapi.calls import signed
 from tests.support.logs import Events
 
 BOTH = {"webhook_listen": "127.0.0.1:0", "webhook_url": "https://hooks.example/b"}

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from batcher.core.gate import Gate
-from batcher.engine.lane import Lane
+from batcher.engine.lanes.lane import Lane
 
 pytestmark = pytest.mark.virtual
 

@@ -8,8 +8,8 @@ from batcher.core.errors import UsageError
 from batcher.core.lifecycle import State
 from batcher.core.model import ErrorKind, RowError, Stop, StopReason
 from batcher.core.rates import parse_rate
-from batcher.engine.budget import FailureLimit, JobBudget, parse_failure_limit
-from batcher.engine.caps import BUCKET_S, DailyCaps, times_of
+from batcher.engine.lanes.caps import BUCKET_S, DailyCaps, times_of
+from batcher.engine.money.budget import FailureLimit, JobBudget, parse_failure_limit
 
 REFUSED = RowError(ErrorKind.INVALID_REQUEST, "no")
 INVALID = RowError(ErrorKind.INVALID_ROW, "no")

@@ -29,11 +29,11 @@ from batcher.core.verdict import (
     Refused,
     Unreadable,
 )
-from batcher.engine.kinds import BYTES_MAX, KINDS_MAX, Kinds
-from batcher.engine.preflight import PAGES_MAX, PAUSES_S, Preflight
-from batcher.engine.quotes import FAILURES_MAX, Priced, Quotes
+from batcher.engine.preflight.asking import PAGES_MAX, PAUSES_S, Preflight
+from batcher.engine.preflight.kinds import BYTES_MAX, KINDS_MAX, Kinds
+from batcher.engine.preflight.sums import FAILURES_MAX, Priced, Quotes
 from batcher.providers.base import Files, Limits, Provider, Quote
-from batcher.providers.removit import Removit
+from batcher.providers.removit.dialect import Removit
 
 pytestmark = pytest.mark.virtual
 

@@ -170,7 +170,7 @@ CONTROLS = (
     Control(
         name="claim-of-an-earlier-attempt-adopted",
         promise="A call must prove itself",
-        file="batcher/engine/adoption.py",
+        file="batcher/engine/webhooks/adoption.py",
         right="    if told.generation < held.ticket.generation:\n",
         wrong="    if told.generation > held.ticket.generation:\n",
         red=(CLAIMS + "test_a_job_of_an_earlier_attempt_is_told_and_not_adopted",),
@@ -178,7 +178,7 @@ CONTROLS = (
     Control(
         name="signature-not-checked",
         promise="A call must prove itself",
-        file="batcher/providers/deapi_calls.py",
+        file="batcher/providers/deapi/calls.py",
         right="    if not hmac.compare_digest(_as_bytes(signature), ",
         wrong="    if not hmac.compare_digest(signed(secret, timestamp, body), ",
         red=(
@@ -189,7 +189,7 @@ CONTROLS = (
     Control(
         name="old-calls-believed",
         promise="A call must prove itself",
-        file="batcher/providers/deapi_calls.py",
+        file="batcher/providers/deapi/calls.py",
         right="AGE_S_MAX: Final = 300.0",
         wrong="AGE_S_MAX: Final = 3e9",
         red=(CALLS + "test_age_counts_both_ways",),
@@ -198,7 +198,7 @@ CONTROLS = (
     Control(
         name="cap-looked-at-after-the-submit",
         promise="The cap on costs holds",
-        file="batcher/engine/budget.py",
+        file="batcher/engine/money/budget.py",
         right="self.spent + cost <= limit",
         wrong="self.spent <= limit",
         red=(
@@ -209,7 +209,7 @@ CONTROLS = (
     Control(
         name="open-submits-not-reserved-for",
         promise="The cap on costs holds",
-        file="batcher/engine/budget.py",
+        file="batcher/engine/money/budget.py",
         right="        self.spent += cost or 0\n        self.open += 1\n        return True\n",
         wrong="        self.open += 1\n        return True\n",
         red=(MONEY + "test_open_submits_are_reserved_for",),
@@ -225,7 +225,7 @@ CONTROLS = (
     Control(
         name="unconfirmed-refund-taken-for-done",
         promise="Only confirmed money is back",
-        file="batcher/providers/deapi_answers.py",
+        file="batcher/providers/deapi/answers.py",
         right="        else Refund.UNCONFIRMED,\n",
         wrong="        else Refund.DONE,\n",
         red=(
@@ -236,7 +236,7 @@ CONTROLS = (
     Control(
         name="unknown-refund-word-taken-for-done",
         promise="Only confirmed money is back",
-        file="batcher/providers/removit.py",
+        file="batcher/providers/removit/dialect.py",
         right=' if "already" in word.lower() else Refund.UNCONFIRMED\n',
         wrong="\n",
         red=(CASES + "test_recorded_answer",),
@@ -568,7 +568,7 @@ CONTROLS = (
     Control(
         name="unknown-word-fails-the-job",
         promise="Only the API's own words end a job",
-        file="batcher/providers/deapi_answers.py",
+        file="batcher/providers/deapi/answers.py",
         right="    if word in FAILED:\n",
         wrong="    if word and word not in PENDING:\n",
         red=(ANSWERS + "test_unknown_words_are_pending",),

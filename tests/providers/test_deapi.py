@@ -13,9 +13,9 @@ from batcher.core.model import LocalFile, Refund
 from batcher.core.rates import parse_rate
 from batcher.core.verdict import Doubt, JobFailed, Later
 from batcher.providers.base import Files, Limits, Problem
-from batcher.providers.deapi import DeApi
-from batcher.providers.deapi_answers import REASONS
-from batcher.providers.deapi_tasks import IMAGE, TASKS, VERSIONS
+from batcher.providers.deapi.answers import REASONS
+from batcher.providers.deapi.dialect import DeApi
+from batcher.providers.deapi.tasks import IMAGE, TASKS, VERSIONS
 
 FILE = LocalFile("/m/a.png", 12)
 FILES = (FILE,)

@@ -12,8 +12,8 @@ from batcher.core.exchange import Request, Response
 from batcher.core.model import LocalFile
 from batcher.core.verdict import Balance, Later, ModelsPage, Price, Refused, Unreadable
 from batcher.providers.base import Files, Quote
-from batcher.providers.deapi import DeApi
-from batcher.providers.deapi_account import DeApiAccount
+from batcher.providers.deapi.account import DeApiAccount
+from batcher.providers.deapi.dialect import DeApi
 from tests.providers.conformance import account_of
 from tests.providers.strategies import RESPONSES
 

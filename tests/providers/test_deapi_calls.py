@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from batcher.core.secret import Secret
 from batcher.core.verdict import BadCall, CallVerdict, JobEvent
-from batcher.providers.deapi import DeApi
-from batcher.providers.deapi_calls import DeApiCalls
+from batcher.providers.deapi.calls import DeApiCalls
+from batcher.providers.deapi.dialect import DeApi
 from tests.providers.conformance import as_data, part_of, recorded
 from tests.providers.strategies import BODIES
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from batcher.core.model import LocalFile
 from batcher.core.verdict import Model
 from batcher.providers.base import Files, Problem
-from batcher.providers.deapi import DeApi
+from batcher.providers.deapi.dialect import DeApi
 
 SIDES = {"min_width": 256, "max_width": 2_048, "min_height": 256, "max_height": 2_048}
 FLUX = Model(

@@ -7,7 +7,7 @@ import pytest
 from batcher.core.errors import UsageError
 from batcher.core.model import LocalFile
 from batcher.providers.base import Files, Limits, Problem
-from batcher.providers.removit import Removit
+from batcher.providers.removit.dialect import Removit
 
 URL = "https://shop.example.com/a.jpg"
 FILE = LocalFile("/m/a.png", 12)

@@ -11,7 +11,7 @@ import pytest
 from batcher.core.model import ErrorKind, StopReason
 from batcher.core.settings import Frozen, Settings
 from batcher.core.stats import ErrorView
-from batcher.engine.budget import JobBudget
+from batcher.engine.money.budget import JobBudget
 from batcher.report.calls import could_be_called
 from batcher.report.closing import REASONS, closing_lines, next_commands
 from batcher.report.summary import Cost, Refunds, Stopped, Summary

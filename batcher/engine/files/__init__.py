@@ -1,0 +1,1 @@
+"""Files: what a row uploads, and what its job hands out."""

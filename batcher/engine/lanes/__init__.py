@@ -1,0 +1,1 @@
+"""Lanes: how many requests of one kind may start, and when."""

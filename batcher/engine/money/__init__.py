@@ -1,0 +1,1 @@
+"""Money: what jobs cost, what may be spent, and what is left."""

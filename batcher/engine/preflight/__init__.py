@@ -1,0 +1,1 @@
+"""Preflight: what the API says of a manifest before anything is spent."""

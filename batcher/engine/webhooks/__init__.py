@@ -1,0 +1,1 @@
+"""Webhooks: what the API's own calls bring into a run."""

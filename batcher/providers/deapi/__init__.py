@@ -1,0 +1,1 @@
+"""deAPI: image jobs on a decentralised GPU network."""

@@ -1,0 +1,1 @@
+"""Removit: background removal and product compositions."""
