@@ -17,8 +17,11 @@ from tests.support.clock import VirtualClockLoop
 
 # Everybody's run tries the same examples, so that it cannot fail by chance; `make soak` goes out
 # looking for new ones. No deadline: examples are not timed on a machine that does other things too.
-hypothesis.settings.register_profile("steady", deadline=None, derandomize=True, database=None)
-hypothesis.settings.register_profile("soak", deadline=None, max_examples=2_000, database=None)
+UNTIMED = hypothesis.settings(
+    deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.register_profile("steady", UNTIMED, derandomize=True)
+hypothesis.settings.register_profile("soak", UNTIMED, max_examples=2_000)
 hypothesis.settings.load_profile("soak" if os.environ.get("BATCHER_SOAK") else "steady")
 
 

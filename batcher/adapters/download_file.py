@@ -136,12 +136,15 @@ class PartFile:
         except OSError:
             return False
 
-        with os.fdopen(other, "rb") as file:
+        try:
             status = os.fstat(other)
             if not stat.S_ISREG(status.st_mode) or status.st_size != self.size_bytes:
                 return False
 
-            return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+            with os.fdopen(other, "rb", closefd=False) as file:  # of a directory it would raise
+                return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+        finally:
+            os.close(other)
 
     @contextlib.contextmanager
     def _disk(self) -> Iterator[None]:

@@ -24,6 +24,7 @@ from batcher.engine.lanes.headroom import Headroom
 from batcher.engine.lanes.lane import Lane
 from batcher.engine.money.budget import DUPLICATES
 from batcher.engine.money.credits import Credits
+from batcher.engine.rows import ProviderCheck
 from batcher.engine.sending import Stuck, answer_of, unknown
 from batcher.engine.withdraw import RETRY, Withdrawals
 
@@ -47,6 +48,7 @@ class Submitter:
         self._context = context
         self._lane = lane
         self._beside = beside
+        self._check = ProviderCheck(context.provider)
         self._back = Withdrawals(context, lane, beside.credits)
         self.put_back = self._back.put_back
         context.jobs.on_answer = lambda: lane.reopen(BUDGET)
@@ -96,6 +98,10 @@ class Submitter:
     def _request(self, ticket: Ticket) -> Request:
         values = ticket.row.values()
         files = local_files(values, ticket.row.base)
+        fault = self._check.fault(values, files) if files else None  # they may have changed
+        if fault is not None:
+            raise RowUnusable(fault)
+
         callback = self._context.claims.callback(ticket.row.n, ticket.generation + 1)
         if callback is None:
             return self._context.provider.submit(values, files)

@@ -599,6 +599,17 @@ async def test_planted_links_are_not_followed(tmp_path: Path) -> None:
     assert not (folder / part).is_symlink()
 
 
+async def test_what_is_no_file_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    """A folder or a pipe that has the name already is left alone, and nobody waits for it to go."""
+    (tmp_path / "sku-1.final.png").mkdir()
+    os.mkfifo(tmp_path / "sku-1.final-2.png")
+    with hostile(serving(200, PNG)) as server:
+        fetched = await fetch(server.url, tmp_path)
+
+    assert fetched.path == tmp_path / "sku-1.final-3.png"
+    assert fetched.path.read_bytes() == PNG
+
+
 def note_syncs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that grows by the path of everything that is synced."""
     synced: list[str] = []

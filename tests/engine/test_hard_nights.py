@@ -266,6 +266,26 @@ async def test_trouble_of_this_machine_spends_no_attempt(tmp_path: Path) -> None
     assert night.log.names("warning").count("submit.stuck") == 1
 
 
+async def test_a_file_that_was_spoiled_since_the_check_is_not_sent(tmp_path: Path) -> None:
+    """Emptied while its row waited: refused as the check would, before anything can be paid."""
+    images = [tmp_path / f"{n}.png" for n in range(3)]
+    for image in images:
+        image.write_bytes(b"an image")
+
+    night = Night(tmp_path, settings={"rate": "1/s"})
+    night.write_rows([{"id": image.stem, "file": str(image)} for image in images])
+
+    async def spoil(_: Run) -> None:
+        await anyio.sleep(1.5)
+        images[2].write_bytes(b"")
+
+    await night.process(spoil)
+
+    assert night.counts() == {"succeeded": 2, "failed": 1}
+    assert night.records("failed")[0]["error"]["message"] == "file: 2.png is empty"
+    assert night.simulation.ledger.counts()["submits"] == 2
+
+
 async def test_a_file_that_cannot_be_opened_ends_its_row_and_slows_nobody(tmp_path: Path) -> None:
     """Twelve such rows are no outage: the lane stays open, and each of them is tried and ends."""
     night = Night(tmp_path, settings={"max_attempts": 3})

@@ -36,11 +36,16 @@ def test_a_zombie_pays_for_nothing(tmp_path: Path) -> None:
             heir = here.start(*here.command("--rate", "100/s", "--max-duration", "3s"))
             wait_until(lambda: (here.run / ".alive").exists(), "the heir has begun")
             taken = here.counts()["submits"]
-            wait_until(lambda at=taken: here.counts()["submits"] > at, "the heir submits")
+            wait_until(
+                lambda of=heir, at=taken: of.poll() is not None or here.counts()["submits"] > at,
+                "the heir submits, or is refused",
+            )
+            has_taken_over = here.counts()["submits"] > taken
             zombie.send_signal(SIGCONT)
             woken = finish(zombie)
-            assert woken.returncode == 5, woken.stderr
-            assert finish(heir).returncode in (0, 3, 4)
+            refused = "another process writes" in finish(heir).stderr
+            assert has_taken_over or refused  # it was stopped in the middle of a transaction
+            assert not has_taken_over or woken.returncode == 5, woken.stderr
 
         ended = here.go("--rate", "1000/s")
         assert ended.returncode in (0, 3), ended.stderr
