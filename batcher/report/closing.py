@@ -168,7 +168,12 @@ def _money(summary: Summary) -> Iterator[str]:
 
 def _cost_text(cost: Cost) -> str:
     """Return the sums in one line; parts that are nothing are left out."""
-    parts = {"refunded": cost.refunded, "unconfirmed": cost.unconfirmed, "in doubt": cost.in_doubt}
+    parts = {
+        "refunded": cost.refunded,
+        "unconfirmed": cost.unconfirmed,
+        "in doubt": cost.in_doubt,
+        "perhaps besides, for submits sent again after a 500": cost.unproven,
+    }
     told = [f"{word} {money_text(nanos(part))}" for word, part in parts.items() if part]
     charged = money_text(nanos(cost.charged), cost.currency)
     return f"charged {', '.join([charged, *told])} (prices of {_jobs_text(cost.jobs_priced)})"

@@ -49,7 +49,8 @@ class Refunds(msgspec.Struct, frozen=True):
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
     """What the run cost as far as prices are known, in units of the currency.
 
-    `charged` holds everything that may have been charged; the three others are parts of it.
+    `charged` holds every submit that made a job or may have; `refunded`, `unconfirmed` and
+    `in_doubt` are parts of it. `unproven` is not: those were refused, as the API says.
     """
 
     currency: str | None = None  # None: the API names none
@@ -58,6 +59,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     net: float = 0.0  # charged less refunded
     unconfirmed: float = 0.0  # of failed jobs: a person must look whether it came back
     in_doubt: float = 0.0  # of submits of which nobody knows whether they made a job
+    unproven: float = 0.0  # of submits sent again by the API's advice, without proof of no job
     jobs_priced: int = 0  # submits that these sums add up; of all others no price is known
 
 
@@ -154,6 +156,7 @@ def _cost(counters: Mapping[str, int], currency: str | None) -> Cost | None:
         net=amount(charged - refunded),
         unconfirmed=amount(counters.get("cost_unconfirmed", 0)),
         in_doubt=amount(counters.get("cost_in_doubt", 0)),
+        unproven=amount(counters.get("cost_unproven", 0)),
         jobs_priced=counters["jobs_priced"],
     )
 

@@ -82,6 +82,7 @@ def test_what_a_run_cost_is_told_in_its_currency() -> None:
         "cost_refunded": 1_360_000,
         "cost_unconfirmed": 1,
         "cost_in_doubt": 2_000_000_000,
+        "cost_unproven": 500_000_000,
     }
     summary = summary_of(
         COUNTERS | money, state="stopped", stopped=None, wall_s=1.5, currency="USD"
@@ -94,6 +95,7 @@ def test_what_a_run_cost_is_told_in_its_currency() -> None:
         "net": 0.00272,
         "unconfirmed": 1e-09,
         "in_doubt": 2.0,
+        "unproven": 0.5,
         "jobs_priced": 3,
     }
 
