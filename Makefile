@@ -44,7 +44,7 @@ soak: bootstrap  ## the long proofs: 10,000 crash seeds, 500 kills, 10,000 power
 	@BATCHER_TASK_ROWS=500 $(PY) -m pytest -q tests/e2e/test_tasks.py --timeout $(SOAK_TIMEOUT_S)
 	@BATCHER_SOAK=1 $(PY) -m pytest --ignore tests/proofs -m "soak or hypothesis" --timeout $(SOAK_TIMEOUT_S) $(ARGS)
 
-fuzz: bootstrap  ## noise for every reader of foreign bytes, FUZZ_S seconds each; with atheris if it is to be had
+fuzz: bootstrap  ## noise for every reader of foreign bytes, FUZZ_S seconds each
 	@$(PY) -m pip install -q --only-binary :all: -c constraints.txt atheris 2>/dev/null || :
 	@$(PY) -m tests.fuzz --seconds $(FUZZ_S) $(ARGS)
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from batcher.core.secret import Secret
+
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
@@ -32,6 +34,8 @@ class Request:
     json: bytes | None = field(default=None, repr=False)
     form: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     files: tuple[FilePart, ...] = ()
+    # Among what is sent: an answer that echoes them is blotted. A secret equals itself alone.
+    secrets: tuple[Secret, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,8 +77,13 @@ class Problem:
 class Callback:
     """Where the API is to call for one submit, and the secret that it signs the call with."""
 
-    url: str  # https
+    url: str  # https; its last part is for this submit alone
     secret: Secret
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What of it must not come back, by an answer that echoes the request, into a record."""
+        return self.secret, Secret(self.url.rpartition("/")[2], "the address of a submit")
 
 
 @dataclass(frozen=True, slots=True)

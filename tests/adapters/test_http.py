@@ -27,6 +27,7 @@ from batcher.adapters.http import HttpTransport
 from batcher.core.errors import Lost, NotSent, TransportError, UsageError
 from batcher.core.exchange import FilePart, Request, Response
 from batcher.core.secret import Secret
+from batcher.providers.base import Callback
 from tests.support.hostile import PATIENCE_S, Peer, Script, closed_port, hostile, open_files
 
 KEY = "canary-key"
@@ -129,6 +130,25 @@ async def test_an_echoed_key_is_known_in_other_spellings() -> None:
 
     assert answer.body == b'{"message":"***, ***"}'
     assert answer.headers["location"] == "https://x.example/?k=***"
+
+
+async def test_an_echo_of_what_was_secret_in_the_request_is_not_passed_on() -> None:
+    """An error that quotes the whole request brings no webhook's secret or address into a log."""
+    callback = Callback("https://hooks.example/b/17-1-f00d", Secret("5ec2e7", "the run"))
+    said = f'{{"url":"{callback.url}","secret":"{callback.secret.reveal()}"}}'.encode()
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.answer(422, said.replace(b"/", b"\\/"), "X-Debug: 5ec2e7")
+
+    request = Request("POST", "/x", json=said, secrets=callback.secrets)
+    with hostile(script) as server:
+        async with transport_to(server.url) as transport:
+            answer = await transport.send(request, timeout_s=PATIENCE_S)
+
+    assert answer.body == b'{"url":"https:\\/\\/hooks.example\\/b\\/***","secret":"***"}'
+    assert answer.headers["x-debug"] == "***"
+    assert server.requests[0].body == said
 
 
 async def test_request_carries_what_it_must_and_no_more() -> None:

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batcher.core.model import LocalFile
 from batcher.core.secret import Secret
 from batcher.core.verdict import BadCall, CallVerdict, JobEvent
+from batcher.providers.base import Callback
 from batcher.providers.deapi.calls import DeApiCalls
 from batcher.providers.deapi.dialect import DeApi
 from tests.providers.conformance import as_data, part_of, recorded
@@ -180,3 +182,13 @@ def test_version_1_has_no_calls() -> None:
     """Version 1 takes no secret; calls that prove nothing are not asked for."""
     assert DeApi({"api": "v1"}).callbacks is None
     assert DeApi({}).callbacks is not None
+
+
+@pytest.mark.parametrize("files", [(), (LocalFile("a.png", 10),)])
+def test_a_submit_says_what_must_not_be_echoed(files: tuple[LocalFile, ...]) -> None:
+    """The secret and the address of one submit are known to the transport as secrets."""
+    callback = Callback("https://hooks.example/b/17-1-f00d", Secret(KEY, "a test"))
+    dialect = DeApi({"task": "upscales" if files else "generations"})
+    request = dialect.submit({"prompt": "a cat"}, files, callback)
+    assert {secret.reveal() for secret in request.secrets} == {KEY, "17-1-f00d"}
+    assert dialect.submit({"prompt": "a cat"}, files).secrets == ()

@@ -82,8 +82,10 @@ def test_unconfirmed_refunds_are_shown_to_a_person() -> None:
         (Cost(charged=4.5, jobs_priced=1), "  charged 4.50 (prices of 1 job)"),
         (
             Cost(charged=4.5, unproven=0.5, jobs_priced=1),
-            "  charged 4.50, perhaps besides, for submits sent again after a 500 0.50 "
-            "(prices of 1 job)",
+            (
+                "  charged 4.50, perhaps besides, for submits sent again after a 500 0.50 "
+                "(prices of 1 job)"
+            ),
         ),
         (
             Cost(

@@ -16,6 +16,7 @@ import re
 import select
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import chain
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -129,7 +130,8 @@ class HttpTransport:
             raise
 
         headers = _headers(answer.raw_headers)
-        return _without(key, Response(answer.status, bytes(content), headers, self._wall()))
+        response = Response(answer.status, bytes(content), headers, self._wall())
+        return _without((key, *request.secrets), response)
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         content = bytearray()
@@ -221,13 +223,15 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _without(key: Secret, answer: Response) -> Response:
-    """Return an answer that does not say the key: it must not get into a record or a log.
+def _without(secrets: Iterable[Secret], answer: Response) -> Response:
+    """Return an answer that does not say what is secret: it must not get into a record or a log.
 
-    An API that says which key it refused says it as it is, or as JSON or a URL spell it.
+    An API that says which key it refused, or what it was sent, says it as it is, or as JSON or a
+    URL spell it.
     """
-    value = key.reveal()
-    spellings = {value, value.replace("/", "\\/"), quote(value, safe="")}
+    values = [value for secret in secrets if (value := secret.reveal())]
+    spelled = ((value, value.replace("/", "\\/"), quote(value, safe="")) for value in values)
+    spellings = dict.fromkeys(chain.from_iterable(spelled))
 
     def blotted(text: str) -> str:
         for spelling in spellings:

@@ -144,11 +144,12 @@ class DeApi:
         if callback is not None:
             sent |= {"webhook_url": callback.url, "webhook_secret": callback.secret.reveal()}
 
-        path = task.path(self._version)
+        path, secrets = task.path(self._version), () if callback is None else callback.secrets
         if task.upload is None or not files:
-            return Request("POST", path, json=orjson.dumps(sent))
+            return Request("POST", path, json=orjson.dumps(sent), secrets=secrets)
 
-        return Request("POST", path, form=form_of(sent), files=task.upload.parts(files))
+        parts = task.upload.parts(files)
+        return Request("POST", path, form=form_of(sent), files=parts, secrets=secrets)
 
     def read_submit(self, response: Response) -> SubmitVerdict:
         """Say what an answer to a submit means. Never raises.
