@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import anyio
 from aiohttp import HttpVersion10, web
@@ -140,8 +140,8 @@ class _Connection(web.RequestHandler):
         door = self._manager
         if door is None or len(door.connections) < CONNECTIONS_MAX:
             super().connection_made(transport)
-        elif isinstance(transport, asyncio.Transport):
-            transport.abort()
+        else:
+            cast(asyncio.Transport, transport).abort()  # uvloop's is none by its type
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, *_: Any, **__: Any

@@ -276,6 +276,24 @@ async def test_a_crowd_at_the_door_leaves_nothing_behind(
     assert caplog.records == []
 
 
+@pytest.mark.parametrize("uvloop", [False, True])
+def test_one_too_many_is_cut_off_on_every_loop(
+    uvloop: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run is on uvloop where that is installed: there, too, nobody is left hanging."""
+    if uvloop:
+        pytest.importorskip("uvloop")
+
+    monkeypatch.setattr(webhooks, "CONNECTIONS_MAX", 0)
+
+    async def knock() -> bytes:
+        with anyio.fail_after(5.0):
+            async with served(Desk()) as port:
+                return await said(port, post())
+
+    assert anyio.run(knock, backend_options={"use_uvloop": uvloop}) == b""
+
+
 async def test_who_is_not_answered_in_time_hears_busy() -> None:
     """The API gives a receiver ten seconds; what takes longer is to be sent again."""
     desk = Desk()
