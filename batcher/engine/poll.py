@@ -17,6 +17,7 @@ from typing import Unpack
 from batcher.core.backoff import Backoff
 from batcher.core.errors import TransportError
 from batcher.core.events import Collect, Rerun
+from batcher.core.exchange import Request
 from batcher.core.lifecycle import Move
 from batcher.core.model import ErrorKind, RowError, Stop, Ticket
 from batcher.core.money import job_cost
@@ -93,7 +94,7 @@ class Poller:
         turn = context.keyring.turn
         context.recorder.count("status_reads")
         assert ticket.job_id is not None  # noqa: S101  # only accepted tickets are polled
-        request = context.provider.status(ticket.job_id)
+        request = self._request(ticket, ticket.job_id)
         try:
             response = await context.transport.send(
                 request, timeout_s=context.settings.status_timeout_s
@@ -108,6 +109,12 @@ class Poller:
                 context.log_answer("status", ticket, response, verdict.error)
 
         await self._act(ticket, verdict, turn)
+
+    def _request(self, ticket: Ticket, job_id: str) -> Request:
+        """Return the read of a job, whose answer may quote where the API was to call."""
+        request = self._context.provider.status(job_id)
+        callback = self._context.claims.callback(ticket.row.n, ticket.generation)
+        return request if callback is None else replace(request, secrets=callback.secrets)
 
     async def _act(self, ticket: Ticket, verdict: StatusVerdict, turn: int) -> None:
         """Perform what the answer means."""

@@ -827,3 +827,24 @@ async def test_the_seeds_can_see_a_job_that_is_not_named(tmp_path: Path) -> None
     await night.process(claim_wait_s=1.0)
     made = {job.reference for job in night.jobs()}
     assert made & {r["row"]["file_url"] for r in night.records("in_doubt")}
+
+
+async def test_a_status_answer_cannot_bring_the_secret_into_the_books(tmp_path: Path) -> None:
+    """Each read knows the secret and the address of its submit as secrets, to be blotted."""
+    night = CalledNight(tmp_path, faults="duration=1")
+    night.write_urls(2)
+    seen: list[Request] = []
+    inner = night.transport
+
+    class Watching:
+        async def send(self, request: Request, *, timeout_s: float) -> Response:
+            seen.append(request)
+            return await inner.send(request, timeout_s=timeout_s)
+
+    night.transport = Watching()
+    await night.process()
+
+    reads = [request for request in seen if request.method == "GET"]
+    given = {told.secret.reveal() for told in (c for row in night.given.values() for _, c in row)}
+    assert reads
+    assert all(given & {secret.reveal() for secret in read.secrets} for read in reads)
