@@ -21,8 +21,10 @@ from batcher.cli.values import (
     instant,
     job_cost,
     names,
+    or_auto,
     or_none,
     rate,
+    size,
     whole_number,
 )
 
@@ -53,13 +55,21 @@ FLAGS = (
         PACE,
         "--rate",
         "rate",
-        "Submits at most, in place of the provider's published limit: 300/m, or 5/m,100/d.",
-        or_none(rate),
-        "N/UNIT",
+        "Submits at most, in place of the provider's published limit: 300/m, or 5/m,100/d; auto "
+        "finds an unknown one.",
+        or_none(or_auto(rate)),
+        "N/UNIT|auto",
     ),
     Flag(PACE, "--status-rate", "status_rate", "Status reads at most.", or_none(rate), "N/UNIT"),
     Flag(PACE, "--in-flight", "in_flight", IN_FLIGHT, count, "N"),
-    Flag(PACE, "--connections", "connections", "Requests open at once.", count, "N"),
+    Flag(
+        PACE,
+        "--connections",
+        "connections",
+        "Requests open at once; auto finds out how many help.",
+        or_auto(count),
+        "N|auto",
+    ),
     Flag(
         REQUEST,
         "--submit-timeout",
@@ -163,6 +173,14 @@ FLAGS = (
         "Stop after so many failed rows, or a share of them: 100 or 5%.",
         or_none(failure_limit),
         "N|P%",
+    ),
+    Flag(
+        RUN,
+        "--min-free",
+        "min_free",
+        "Wait for room when less is left on a disk that is written to: 500MB, 2GB.",
+        size,
+        "SIZE",
     ),
     Flag(
         RUN,

@@ -21,6 +21,7 @@ from batcher.core.money import JOB_COST_MAX
 
 T = TypeVar("T")
 
+AUTO = "auto"  # leaves a number to batcher
 NONE = "none"  # takes a limit away again that a run was started with
 
 AMOUNT_MIN = 0.000_000_001  # what money is counted in
@@ -31,6 +32,12 @@ _AMOUNT = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,9})?")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) *([kmgt]i?b|b)?")
+_BYTES = {
+    "b": 1,
+    **{f"{letter}b": 1000**n for n, letter in enumerate("kmgt", 1)},
+    **{f"{letter}ib": 1024**n for n, letter in enumerate("kmgt", 1)},
+}
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _CLOCK_TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?")
 
@@ -42,6 +49,17 @@ def or_none(read: Callable[[Any], T]) -> Callable[[Any], T | str]:
     def value(given: Any) -> T | str:
         is_none = isinstance(given, str) and given.strip().lower() == NONE
         return NONE if is_none else read(given)
+
+    return value
+
+
+def or_auto(read: Callable[[Any], T]) -> Callable[[Any], T | str]:
+    """Return a reader that also takes the word `auto`: to be found out."""
+
+    @wraps(read)
+    def value(given: Any) -> T | str:
+        is_auto = isinstance(given, str) and given.strip().lower() == AUTO
+        return AUTO if is_auto else read(given)
 
     return value
 
@@ -87,6 +105,15 @@ def _seconds(text: str) -> float | None:
         return None
 
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+
+
+def size(value: Any) -> int:
+    """Read `500MB`, `2GB`, `1GiB` or plain bytes; return bytes."""
+    found = _SIZE.fullmatch(str(value).strip().lower())
+    if found is None:
+        raise click.BadParameter(f"{value!r} is not a size: write 500MB, 2GB or a number of bytes")
+
+    return int(float(found[1]) * _BYTES[found[2] or "b"])
 
 
 def claim_wait(value: Any) -> float:

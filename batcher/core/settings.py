@@ -24,11 +24,11 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a run goes about it. Durations end in `_s`; None = no such limit."""
 
-    # Pace: `None` takes the provider's published limit, or our cautious one.
+    # Pace: `None` takes the provider's published limit, or our cautious one; "auto" finds it.
     rate: str | None = None
     status_rate: str | None = None
     in_flight: int = 200  # remote jobs open at once: enough to fill any limit we know of
-    connections: int = 32  # requests open at once: more sockets cost more than they bring
+    connections: int | Literal["auto"] = 32  # requests open at once: more sockets bring little
 
     # One request
     submit_timeout_s: float = 120.0  # a 10 MB upload on a slow line
@@ -54,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cost_per_job: float | None = None  # what a job costs where the API quotes no price
     quote: bool = False  # ask the API for the price of each row before it is submitted
     max_failures: str | None = None  # "100" or "5%"
+    min_free: int = 0  # bytes: with less left on a disk that is written to, the run waits for room
     max_wait_s: float = 900.0  # a longer wait ends the run instead
     max_outage_s: float = 900.0
     max_duration_s: float | None = None  # per process
@@ -66,7 +67,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     claim_wait_s: float = 120.0  # for the call of a job whose submit was not answered
     grace_s: float = 30.0  # after the first SIGINT: time for running submits to be answered
 
+    @property
+    def connections_max(self) -> int:
+        """How many requests may be open at once, whatever is found out."""
+        return CONNECTIONS_AUTO_MAX if self.connections == "auto" else self.connections
 
+
+CONNECTIONS_AUTO_MAX = 256  # sockets: far below the files that a process may have open
 LINE_BYTES_MAX = 4_194_304  # of a manifest: a row is a few hundred bytes; 4 MiB is a broken file
 RAW_CHARS_MAX = 2_000  # of an unreadable line, kept in its record
 ID_CHARS_MAX = 512

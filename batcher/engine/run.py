@@ -10,66 +10,28 @@ lane's heap; the only thing that travels back is the slot.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
-from random import Random
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec
 
 import anyio
 
 from batcher.core.errors import BatcherError, UsageError
-from batcher.core.exchange import Transport
-from batcher.core.journal import Entry, Journal
-from batcher.core.log import Log
 from batcher.core.model import Stop, StopReason, Ticket
-from batcher.core.secret import Secret
-from batcher.core.settings import Frozen, Settings
 from batcher.core.stats import Snapshot
-from batcher.engine.clock import Clock
-from batcher.engine.context import Context
 from batcher.engine.control import Control
 from batcher.engine.feed import Feed
-from batcher.engine.files.collect import Collector, Store
-from batcher.engine.keyring import Keyring
+from batcher.engine.files.collect import Collector
 from batcher.engine.lanes.opening import open_lanes
-from batcher.engine.money.budget import FailureLimit, JobBudget
 from batcher.engine.money.credits import Credits
 from batcher.engine.money.prices import Prices
-from batcher.engine.notices import Notices
+from batcher.engine.parts import Parts, context_of
 from batcher.engine.poll import Poller
 from batcher.engine.progress import Progress
-from batcher.engine.record import LINGER_S, Offload, Outcomes, Recorder, in_thread
-from batcher.engine.slots import Slots
+from batcher.engine.record import Recorder
 from batcher.engine.submit import Beside, Submitter
-from batcher.engine.webhooks.claims import Claims, Ways
-from batcher.providers.base import Provider
+from batcher.engine.webhooks.claims import Ways
 
 P = ParamSpec("P")
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a run is made of. Everything that touches the world comes in here."""
-
-    frozen: Frozen
-    settings: Settings
-    provider: Provider
-    transport: Transport
-    journal: Journal
-    outcomes: Outcomes
-    entries: (
-        Callable[[], Iterator[Entry]] | None
-    )  # None: no manifest to read, go on from the journal
-    log: Log
-    notices: Notices
-    rows_expected: int | None = None  # of the manifest, roughly: for the bar, until it is read
-    keyring: Keyring = field(default_factory=lambda: Keyring(Secret("", "no key")))
-    claims: Claims = field(default_factory=Claims)  # of an API that calls; else nothing is claimed
-    store: Store | None = None  # None: results are not downloaded
-    clock: Clock = field(default_factory=Clock)
-    rng: Random = field(default_factory=Random)  # jitter only; a simulation gives a seeded one
-    offload: Offload = in_thread
-    linger_s: float = LINGER_S
 
 
 class Run:
@@ -85,7 +47,7 @@ class Run:
             offload=parts.offload,
             linger_s=parts.linger_s,
         )
-        self._context = self._make_context()
+        self._context = context_of(parts, self.control, self._recorder)
         self._lanes = open_lanes(self._context, parts.journal)
         self._poller = Poller(
             self._context,
@@ -252,27 +214,6 @@ class Run:
             follow=self._feed.take_up,
             recorder=self._recorder,
             slots=self._context.slots,
-        )
-
-    def _make_context(self) -> Context:
-        parts, counters = self._parts, self._parts.journal.counters()
-        settings, account = parts.settings, parts.provider.account
-        return Context(
-            frozen=parts.frozen,
-            settings=settings,
-            provider=parts.provider,
-            transport=parts.transport,
-            recorder=self._recorder,
-            control=self.control,
-            slots=Slots(settings.in_flight),
-            jobs=JobBudget.of(settings, counters, "" if account is None else account.currency),
-            failures=FailureLimit.of(settings, counters, self.control.halt),
-            clock=parts.clock,
-            rng=parts.rng,
-            log=parts.log,
-            notices=parts.notices,
-            keyring=parts.keyring,
-            claims=parts.claims,
         )
 
 

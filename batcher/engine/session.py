@@ -24,8 +24,9 @@ from batcher.engine.decide import finish_rewrites
 from batcher.engine.files.store import open_store
 from batcher.engine.keyring import ACCOUNT, Keyring, with_mark
 from batcher.engine.notices import Notices
+from batcher.engine.parts import Parts
 from batcher.engine.rows import ProviderCheck
-from batcher.engine.run import Parts, Run
+from batcher.engine.run import Run
 from batcher.engine.webhooks.hearing import hearing
 from batcher.providers import Provider, provider_named
 from batcher.providers.base import Problem
@@ -130,7 +131,7 @@ def _transport(
         facts.auth_header,
         facts.auth_scheme,
         lambda: keyring.key,
-        connections=settings.connections + LANES,  # each lane has one at least
+        connections=settings.connections_max + LANES,  # each lane has one at least
         user_agent=f"batcher/{__version__}",
         wall=time.time,
     )

@@ -166,6 +166,14 @@ class Provider(Protocol):
         """Return the run's parameters overlaid by a row's own values, the API's names only."""
         ...
 
+    def job_class(self, values: Mapping[str, object]) -> str:
+        """Return a short name of the rows whose jobs take about as long as this one's.
+
+        What is learned of durations is kept under it, in this run and for later ones: it is made of
+        task, model and size, never of a row's own words.
+        """
+        ...
+
     def typed(self, values: Mapping[str, object]) -> dict[str, object]:
         """Return *values* with text turned into the parameter's type where it is unambiguous.
 

@@ -22,7 +22,8 @@ from batcher.core.model import LocalFile
 from batcher.core.secret import Secret
 from batcher.core.verdict import BadCall, CallVerdict, JobEvent
 from batcher.engine.keyring import Keyring
-from batcher.engine.run import Parts, Run
+from batcher.engine.parts import Parts
+from batcher.engine.run import Run
 from batcher.engine.webhooks.calls import WebhookClaims
 from batcher.engine.webhooks.hearing import open_claims
 from batcher.engine.webhooks.reports import CallReports

@@ -34,8 +34,9 @@ from batcher.engine.decide import finish_rewrites
 from batcher.engine.files.collect import Store
 from batcher.engine.money.budget import COST_UNPROVEN
 from batcher.engine.notices import Notices
+from batcher.engine.parts import Parts
 from batcher.engine.rows import ProviderCheck
-from batcher.engine.run import Parts, Run
+from batcher.engine.run import Run
 from batcher.engine.session import refuse_older_journal
 from batcher.providers import provider_named
 from batcher.simulator import FaultPlan, SimulatedTransport, Simulation

@@ -17,7 +17,7 @@ from batcher.engine.files.collect import FetchFailed, Store, Stored, Wanted
 async def open_store(folder: Path, settings: Settings, run: Path) -> AsyncIterator[Store]:
     """Open the download folder of a run."""
     async with Downloader(
-        connections=settings.connections,
+        connections=settings.connections_max,
         allow_private=settings.allow_private,
         bytes_max=settings.download_bytes_max,
         stall_s=settings.download_stall_s,

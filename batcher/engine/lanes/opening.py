@@ -61,7 +61,7 @@ def open_lanes(context: Context, journal: Journal) -> Lanes:
     submit_caps = DailyCaps(submit_rate, submitted, wall)
     status_caps = DailyCaps(status_rate, times_of(journal.fact(STATUS_READS)), wall)
     submitters, checkers, fetchers = _share(
-        settings.connections, downloads=context.frozen.download is not None
+        settings.connections_max, downloads=context.frozen.download is not None
     )
     submit: tuple[Lane[Ticket], Headroom] = open_lane(
         "submit", submitters, submit_rate, submit_caps, context, control.halt

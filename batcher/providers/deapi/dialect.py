@@ -24,6 +24,7 @@ from batcher.providers.base import Account, Callback, Callbacks, Facts, Files, L
 from batcher.providers.deapi import answers as deapi_answers
 from batcher.providers.deapi.account import DeApiAccount
 from batcher.providers.deapi.calls import DeApiCalls
+from batcher.providers.deapi.classes import class_of
 from batcher.providers.deapi.form import form_of
 from batcher.providers.deapi.limits import TIERS, limits_of
 from batcher.providers.deapi.models import model_problems, naming_models
@@ -105,6 +106,13 @@ class DeApi:
 
         known = (each for each in task.parameters if each.name not in self._version.lacks)
         return {"task": task.name} | parameters.chosen(known, self._run, values)
+
+    def job_class(self, values: Mapping[str, object]) -> str:
+        """Return task and model, and of generations the work: pixels times steps, in powers of 2.
+
+        The price formula takes just these (docs.deapi.ai, pricing), and prices follow GPU time.
+        """
+        return class_of(self.merged(values))
 
     def typed(self, values: Mapping[str, object]) -> dict[str, object]:
         """Return CSV cells as the parameters' types."""

@@ -67,6 +67,11 @@ class Removit:
         own = {} if source in (None, "") else {"file_url": source}
         return own | parameters.chosen(PARAMETERS, self._run, values)
 
+    def job_class(self, values: Mapping[str, object]) -> str:
+        """Return what is made of the image; its size is not in a row that has a URL."""
+        sent = self.merged(values)
+        return f"{sent.get('mode') or 'clipping'} {sent.get('output_format') or 'png'}"
+
     def typed(self, values: Mapping[str, object]) -> dict[str, object]:
         """Return CSV cells as the parameters' types: `params` may be an object."""
         return parameters.typed(PARAMETERS, values)

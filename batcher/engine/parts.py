@@ -1,0 +1,72 @@
+"""What a run is made of: everything that touches the world, and what all its steps share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from random import Random
+
+from batcher.core.exchange import Transport
+from batcher.core.journal import Entry, Journal
+from batcher.core.log import Log
+from batcher.core.secret import Secret
+from batcher.core.settings import Frozen, Settings
+from batcher.engine.clock import Clock
+from batcher.engine.context import Context
+from batcher.engine.control import Control
+from batcher.engine.files.collect import Store
+from batcher.engine.keyring import Keyring
+from batcher.engine.money.budget import FailureLimit, JobBudget
+from batcher.engine.notices import Notices
+from batcher.engine.record import LINGER_S, Offload, Outcomes, Recorder, in_thread
+from batcher.engine.slots import Slots
+from batcher.engine.webhooks.claims import Claims
+from batcher.providers.base import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a run is made of. Everything that touches the world comes in here."""
+
+    frozen: Frozen
+    settings: Settings
+    provider: Provider
+    transport: Transport
+    journal: Journal
+    outcomes: Outcomes
+    entries: (
+        Callable[[], Iterator[Entry]] | None
+    )  # None: no manifest to read, go on from the journal
+    log: Log
+    notices: Notices
+    rows_expected: int | None = None  # of the manifest, roughly: for the bar, until it is read
+    keyring: Keyring = field(default_factory=lambda: Keyring(Secret("", "no key")))
+    claims: Claims = field(default_factory=Claims)  # of an API that calls; else nothing is claimed
+    store: Store | None = None  # None: results are not downloaded
+    clock: Clock = field(default_factory=Clock)
+    rng: Random = field(default_factory=Random)  # jitter only; a simulation gives a seeded one
+    offload: Offload = in_thread
+    linger_s: float = LINGER_S
+
+
+def context_of(parts: Parts, control: Control, recorder: Recorder) -> Context:
+    """Return what all steps of a run share."""
+    counters = parts.journal.counters()
+    settings, account = parts.settings, parts.provider.account
+    return Context(
+        frozen=parts.frozen,
+        settings=settings,
+        provider=parts.provider,
+        transport=parts.transport,
+        recorder=recorder,
+        control=control,
+        slots=Slots(settings.in_flight),
+        jobs=JobBudget.of(settings, counters, "" if account is None else account.currency),
+        failures=FailureLimit.of(settings, counters, control.halt),
+        clock=parts.clock,
+        rng=parts.rng,
+        log=parts.log,
+        notices=parts.notices,
+        keyring=parts.keyring,
+        claims=parts.claims,
+    )
