@@ -3,6 +3,7 @@
 PY := .venv/bin/python
 SOAK_TIMEOUT_S ?= 3600
 FUZZ_S ?= 20
+SOAK = BATCHER_FIGURES=build/figures.jsonl $(PY) -m pytest -q -n 2 --dist worksteal --timeout $(SOAK_TIMEOUT_S)
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
@@ -36,13 +37,15 @@ bench: bootstrap  ## list the benchmarks and run those that know --quick
 controls: bootstrap  ## wrong versions of batcher: each must turn red the tests that it names
 	@$(PY) -m pytest -q -n 2 --dist worksteal tests/proofs/test_controls.py -m "soak or not soak" $(ARGS)
 
-soak: bootstrap  ## the long proofs: 10,000 crash seeds, 500 kills, 10,000 power cuts, more examples
-	@BATCHER_SEEDS=10000 $(PY) -m pytest -q tests/engine/test_crash.py --timeout $(SOAK_TIMEOUT_S)
-	@BATCHER_KILLS=500 $(PY) -m pytest -q tests/e2e/test_kill.py --timeout $(SOAK_TIMEOUT_S)
-	@BATCHER_POWER_STATES=10000 BATCHER_IO_ERRORS=300 BATCHER_ZOMBIES=20 BATCHER_NAMED_KILLS=3 \
-	    $(PY) -m pytest -q tests/proofs -m "soak or not soak" --timeout $(SOAK_TIMEOUT_S)
-	@BATCHER_TASK_ROWS=500 $(PY) -m pytest -q tests/e2e/test_tasks.py --timeout $(SOAK_TIMEOUT_S)
-	@BATCHER_SOAK=1 $(PY) -m pytest --ignore tests/proofs -m "soak or hypothesis" --timeout $(SOAK_TIMEOUT_S) $(ARGS)
+soak: bootstrap  ## the long proofs, on two cores: each part ends with what it counted
+	@mkdir -p build && rm -f build/figures.jsonl
+	@BATCHER_SEEDS=10000 BATCHER_EDITS=1000 BATCHER_KILLS=500 BATCHER_SIGNALS=100 BATCHER_OWNERS=50 \
+	BATCHER_POWER_STATES=10000 BATCHER_IO_ERRORS=300 BATCHER_DAMAGES=500 BATCHER_DISK_SIZES=50 \
+	BATCHER_ZOMBIES=20 BATCHER_NAMED_KILLS=3 BATCHER_MALFORMED=all BATCHER_PROXY_SEEDS=100 \
+	BATCHER_TASK_ROWS=500 \
+	    $(SOAK) tests/e2e tests/proofs tests/engine/test_crash.py -m "soak or not soak"
+	@BATCHER_SOAK=1 $(SOAK) --ignore tests/e2e --ignore tests/proofs -m "soak or hypothesis" $(ARGS)
+	@echo "the figures of both parts are in build/figures.jsonl"
 
 fuzz: bootstrap  ## noise for every reader of foreign bytes, FUZZ_S seconds each
 	@$(PY) -m pip install -q --only-binary :all: -c constraints.txt atheris 2>/dev/null || :

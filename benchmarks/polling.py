@@ -61,11 +61,12 @@ KNOBS = ((1.0, 8.0), (1.0, 16.0), (1.0, 1e9), (4.0, 16.0), (8.0, 8.0), (16.0, 1e
 def learned_run(times: Sequence[float], looking: Looking, rng: Random) -> Point:
     """Follow jobs accepted at `PER_S`; return the mean reads and the mean delay."""
     lows, tries = [0.0] * len(times), [0] * len(times)
+    luck = [rng.random() for _ in times]  # of the next look at each
     heap: list[tuple[float, int]] = []
     fed, delay, waiting = 0, 0.0, set[int]()
 
     def due(n: int) -> tuple[float, int]:
-        return n / PER_S + looking.next_age_s(lows[n], tries[n], rng), n
+        return n / PER_S + looking.next_age_s(lows[n], tries[n], luck[n]), n
 
     while heap or fed < len(times):
         if fed < len(times) and (not heap or fed / PER_S <= heap[0][0]):
@@ -77,6 +78,7 @@ def learned_run(times: Sequence[float], looking: Looking, rng: Random) -> Point:
         now, n = heappop(heap)
         age = now - n / PER_S
         tries[n] += 1
+        luck[n] = rng.random()
         ended = age >= times[n]
         anew = looking.saw(Look(lows[n], age, ended), now)
         if ended:
@@ -165,9 +167,11 @@ class _Learned:
         known = Durations.from_kept(json.loads(past))
         self._looking = Looking(BACKOFF, reads=3.0, durations=known)
         self._rng = rng
+        self._luck: dict[tuple[int, int], float] = {}  # of each look
 
     def next_age_s(self, n: int, low_s: float, tries: int) -> float:
-        return self._looking.next_age_s(low_s, tries, self._rng)
+        luck = self._luck.setdefault((n, tries), self._rng.random())
+        return self._looking.next_age_s(low_s, tries, luck)
 
     def saw(self, look: Look, now: float, sharing: int) -> bool:
         anew = self._looking.saw(look, now)

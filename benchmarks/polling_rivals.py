@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import ceil, erfc, exp, log, pi, sin, sqrt
 from random import Random
 
-from batcher.core.looking import Plan, plan_at
+from batcher.core.planning import Plan, plan_at
 from batcher.core.survival import Curve
 
 Point = tuple[float, float]  # mean reads, mean delay

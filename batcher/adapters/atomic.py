@@ -2,7 +2,7 @@
 
 Rule: write beside it, sync, rename over it, sync the directory. A crash at any point leaves the old
 file and perhaps a hidden `.NAME.tmp`, which the next attempt overwrites. One writer for each file.
-The only module of this layer that others of it import, because it knows nothing but files.
+Others of this layer import it, because it knows nothing but files.
 """
 
 from __future__ import annotations

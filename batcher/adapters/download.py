@@ -26,6 +26,7 @@ import anyio.to_thread
 from yarl import URL
 
 from batcher import __version__
+from batcher.adapters.connections import Connector, Way
 from batcher.adapters.download_answer import Rest, refusal
 from batcher.adapters.download_checks import (
     DownloadFailed,
@@ -82,7 +83,7 @@ class Downloader:
     async def __aenter__(self) -> Self:
         connect_s = min(CONNECT_S_MAX, self._stall_s)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=Connector(
                 limit=self._connections,
                 socket_factory=None if self._allow_private else public_socket,
             ),
@@ -115,9 +116,9 @@ class Downloader:
             raise ValueError("a downloader is entered first, and names come from safe_stem")
 
         try:
-            with anyio.fail_after(self._stall_s) as watch, ExitStack() as answers:
+            with anyio.move_on_after(self._stall_s) as watch, ExitStack() as answers:
                 start = checked_url(url)
-                ask = partial(_answer_to, self._session, start, answers)
+                ask = partial(_answer_to, self._session, start, answers, self._stall_s)
                 answer = await ask({})
                 part = await anyio.to_thread.run_sync(PartFile, self._folders, place)
                 with closing(part):
@@ -125,6 +126,9 @@ class Downloader:
                     watch.deadline = inf  # what is left to do is up to our own disk
                     wanted = wanted_ending(expected, start.path)
                     return await anyio.to_thread.run_sync(_finished, part, wanted)
+
+            # Whatever the deadline is by now: it had passed, and was moved too late.
+            failure = failure_of(TimeoutError())
         except (DownloadFailed, StorageError):
             raise
         except Exception as error:
@@ -187,14 +191,20 @@ class Downloader:
 
 
 async def _answer_to(
-    session: aiohttp.ClientSession, url: URL, answers: ExitStack, headers: Mapping[str, str]
+    session: aiohttp.ClientSession,
+    url: URL,
+    answers: ExitStack,
+    stall_s: float,
+    headers: Mapping[str, str],
 ) -> aiohttp.ClientResponse:
     """Follow redirects, by hand so that each step is checked, to an answer with a file.
 
     With *headers* that ask for the rest of a file it may be a part of one. *answers* closes it.
     """
     for _ in range(REDIRECTS_MAX + 1):
-        answer = await session.get(url, headers=headers, allow_redirects=False)
+        with Way(stall_s):
+            answer = await session.get(url, headers=headers, allow_redirects=False)
+
         answers.callback(answer.close)
         location = answer.headers.get("Location")
         if answer.status not in REDIRECTS or location is None:

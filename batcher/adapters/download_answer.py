@@ -7,15 +7,18 @@ XML body (S3 and those that speak like it; "Error responses" of the Amazon S3 AP
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from typing import Self
 
 import aiohttp
+import anyio
 
 from batcher.adapters.download_checks import DownloadFailed, Expired
 
 ERROR_BYTES = 4_096  # of an error's body: its code stands at the beginning
+ERROR_S = 5.0  # for as much of it as comes: the status alone says enough
 
 _OLD = (401, 403, 404, 410)  # no key goes there, so also a 401 speaks of the address
 _LATER = (408, 425, 429)
@@ -44,13 +47,11 @@ async def refusal(answer: aiohttp.ClientResponse) -> DownloadFailed:
 async def _begin(answer: aiohttp.ClientResponse) -> bytes:
     """Return the beginning of a body, as far as it comes."""
     body = b""
-    try:
+    with contextlib.suppress(aiohttp.ClientError), anyio.move_on_after(ERROR_S):
         async for piece in answer.content.iter_chunked(ERROR_BYTES):
             body += piece
             if len(body) >= ERROR_BYTES:
                 break
-    except aiohttp.ClientError:
-        pass  # the status says enough
 
     return body[:ERROR_BYTES]
 

@@ -23,7 +23,7 @@ from batcher.adapters.atomic import PRIVATE, replacing, sync_directory
 from batcher.core.errors import StorageError
 from batcher.core.lifecycle import OUTCOMES, State
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # EFBIG is a limit on this file: no room helps
 
 
 class DiskFull(StorageError):
@@ -47,10 +47,18 @@ class OutcomeFiles:
     written; the next process recovers.
     """
 
-    def __init__(self, directory: Path, *, sync: Callable[[int], None] = os.fsync) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        sync: Callable[[int], None] = os.fsync,
+        write: Callable[[int, memoryview], int] = os.write,
+    ) -> None:
         """Open the files, and make those that are not there. Raises `StorageError`."""
+        self.cut: dict[str, int] = {}  # bytes that `recover` took off each file
         self._directory = directory
         self._sync = sync
+        self._write_some = write
         self._fds: dict[str, int] = {}
         self._lengths: dict[str, int | None] = {}
         self._before: dict[str, int] = {}  # the lengths that the last `append` began at
@@ -194,6 +202,7 @@ class OutcomeFiles:
             if found > length:
                 os.ftruncate(fd, length)
                 self._sync(fd)
+                self.cut[name] = found - length
         except OSError as error:
             raise self._fail(name, error) from error
 
@@ -208,7 +217,7 @@ class OutcomeFiles:
         """Write all of *data*: what a short write leaves over is tried again, to learn why."""
         rest = memoryview(data)
         while rest:
-            rest = rest[os.write(self._fds[name], rest) :]
+            rest = rest[self._write_some(self._fds[name], rest) :]
 
         self._lengths[name] = self._length(name) + len(data)
 

@@ -42,6 +42,7 @@ class RunDirectory:
         self.path = path
         self.run_file = path / "run.toml"
         self.journal = path / "journal.db"
+        self.rescue = path / "rescue.jsonl"  # job ids that the journal could not take
         self.summary = path / "summary.json"
         self.log = path / "log.jsonl"
         self.downloads = path / "downloads"

@@ -24,8 +24,10 @@ COMMANDS = {
     "resume": "Go on with a run.",
     "retry": "Take the exhausted rows of a run up again.",
     "status": "Say how a run stands, also while it goes on.",
+    "plan": "Say how long a manifest takes, what it costs, and which limit binds.",
     "check": "Check every row of a manifest: no network, nothing spent.",
     "doubt": "Decide rows of which nobody knows whether they were paid for.",
+    "report": "Write a page about a run: how it went, why, and what to do next.",
     "refunds": "List what was paid for without a result, for the API's support.",
     "simulate": "Serve a faithful local copy of an API, with faults on demand.",
     "demo": "See a whole run against the simulator: no key, no network, nothing spent.",
@@ -36,6 +38,7 @@ EPILOG = """\b
 Start here:
   batcher demo
   batcher check photos.jsonl --provider removit
+  batcher plan photos.jsonl --provider removit
   batcher run photos.jsonl --provider removit
   batcher status runs/photos-removit
 

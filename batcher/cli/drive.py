@@ -23,7 +23,6 @@ from batcher.adapters.logs import RunLog, open_log
 from batcher.adapters.logs_redaction import Redaction
 from batcher.adapters.rundir import RunDirectory
 from batcher.cli.brakes import Brakes
-from batcher.cli.deadline import stop_in_time
 from batcher.cli.exits import run_exit_code
 from batcher.cli.failure import Crashed, leaf_of, say
 from batcher.cli.loop import run_async
@@ -171,7 +170,6 @@ async def _execute(job: Drive, run: Run, brakes: Brakes, keeper: _Keeper, log: R
     async with anyio.create_task_group() as beside:
         beside.start_soon(brakes.listen)
         beside.start_soon(keeper.keep, log)
-        beside.start_soon(stop_in_time, run, job.settings)
         await run.execute()
         beside.cancel_scope.cancel()
 
@@ -222,6 +220,7 @@ class _Keeper:
             elapsed_s=time.monotonic() - self._began,
             at=shot.at,
             waiting=shot.binding or None if state == "running" else None,
+            held=shot.held,
         )
 
 

@@ -12,7 +12,7 @@ from batcher.cli.check import text_lines, text_totals
 from batcher.cli.exits import OK, SOME_ROWS
 from batcher.cli.flag_table import FLAGS, Flag
 from batcher.cli.flags import DEFAULTS, duration_flag
-from batcher.cli.pace import advice, expected_pace
+from batcher.cli.planning import Classes, cost_lines, learned_of, plan_of
 from batcher.cli.survey import Totals, survey
 from batcher.core.exchange import Request
 from batcher.core.journal import Entry
@@ -23,10 +23,11 @@ from batcher.core.settings import Frozen, Settings
 from batcher.engine.files.local import RowUnusable, local_files
 from batcher.providers import Provider, provider_named
 from batcher.providers.base import Callback
-from batcher.report.money import money_text
-from batcher.report.text import count_text, plain
+from batcher.report.plan import laid_out
+from batcher.report.text import plain
 
 BODY_CHARS_MAX = 2_000
+WIDTH = 15  # of the names in front
 HIDDEN = "***"  # for what is made anew for every submit and known to nobody else
 
 
@@ -34,16 +35,20 @@ def show_dry_run(manifest: str, frozen: Frozen, settings: Settings, directory: R
     """Print problems, settings and the first request; return the exit code of `check`."""
     provider = provider_named(frozen.provider, frozen.params)
     totals = Totals()
-    for line in text_lines(survey(manifest, provider, totals, limit=settings.limit), manifest):
+    classes = Classes(provider)
+    findings = survey(manifest, provider, totals, limit=settings.limit, usable=classes.add)
+    for line in text_lines(findings, manifest):
         click.echo(line)
 
     click.echo(text_totals(totals))
     click.echo("")
-    for line in _plan(provider, frozen, settings, directory):
+    for line in _settings(provider, frozen, settings, directory):
         click.echo(line)
 
-    jobs = totals.good if settings.max_jobs is None else min(totals.good, settings.max_jobs)
-    for line in (*_time(provider, frozen, settings, jobs), *_costs(provider, settings, jobs)):
+    learned = learned_of(provider, frozen.base_url)
+    plan = plan_of(provider, frozen, settings, classes.rows, learned)
+    costs = cost_lines(provider, settings, plan.work.rows)
+    for line in laid_out((*plan.lines(), *costs), WIDTH):
         click.echo(line)
 
     if totals.first is not None:
@@ -55,7 +60,7 @@ def show_dry_run(manifest: str, frozen: Frozen, settings: Settings, directory: R
     return SOME_ROWS if totals.bad else OK
 
 
-def _plan(
+def _settings(
     provider: Provider, frozen: Frozen, settings: Settings, directory: RunDirectory
 ) -> Iterator[str]:
     limits, facts = provider.limits(), provider.facts
@@ -74,30 +79,6 @@ def _plan(
         value = getattr(settings, flag.field)
         if value != DEFAULTS[flag.field] and flag.field not in ("rate", "status_rate"):
             yield f"setting        {typed(flag, value)}"
-
-
-def _time(provider: Provider, frozen: Frozen, settings: Settings, jobs: int) -> Iterator[str]:
-    """Yield how long the submits take at least, and what can be done about it."""
-    pace = expected_pace(provider, jobs, settings.rate)
-    if pace is not None:
-        yield f"time           {pace}"
-
-    for text in advice(pace, provider, frozen.params, settings):
-        yield f"               {text}"
-
-
-def _costs(provider: Provider, settings: Settings, jobs: int) -> Iterator[str]:
-    """Yield what the rows cost by the user's own word; nobody is asked here."""
-    each = settings.cost_per_job
-    if each is None:
-        return
-
-    currency = None if provider.account is None else provider.account.currency
-    cost = nanos(each)
-    total, one = money_text(jobs * cost, currency), money_text(cost, currency)
-    yield f"cost           {total}: {count_text(jobs)} job{'' if jobs == 1 else 's'} at {one}"
-    if settings.max_cost is not None and jobs * cost > nanos(settings.max_cost):
-        yield f"               stops before {money_text(nanos(settings.max_cost), currency)}"
 
 
 def typed(flag: Flag, value: object) -> str:

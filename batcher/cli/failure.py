@@ -16,11 +16,12 @@ from signal import SIGINT
 import click
 
 from batcher.cli.exits import BUG, OK, UNUSABLE, signal_exit_code
-from batcher.core.errors import BatcherError, StorageError
+from batcher.core.errors import OUR_LIMITS, BatcherError, StorageError
 from batcher.core.secret import Secret
 
 KEY_CHARS_MIN = 6  # a shorter value would blot out the traceback, and is no key
 _hidden: list[Secret] = []  # the keys that this process has read
+_MENDED = {errno.EMFILE: "raise the limit (ulimit -n) or lower --connections"}
 _UNUSABLE_FILE = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR}
 
 
@@ -47,7 +48,7 @@ def say(text: str) -> None:
 
 def exit_code_of(error: BaseException) -> int:
     """Tell what went wrong and return the exit code for it."""
-    error = leaf_of(error)
+    error = _limit_behind(leaf_of(error))
     match error:
         case SystemExit():
             return error.code if isinstance(error.code, int) else OK
@@ -60,7 +61,9 @@ def exit_code_of(error: BaseException) -> int:
         case KeyboardInterrupt() | click.Abort():
             return signal_exit_code(SIGINT)
         case BatcherError() if error.exit_code != BUG:
-            say(str(error))
+            for line in (str(error), *getattr(error, "__notes__", ())):
+                say(line)
+
             return error.exit_code
         case OSError() if error.errno is not None:
             say(_file_trouble(error))
@@ -85,6 +88,21 @@ def leaf_of(error: BaseException) -> BaseException:
             leaves.append(first)
 
     return next((leaf for leaf in leaves if isinstance(leaf, BatcherError)), leaves[0])
+
+
+def _limit_behind(error: BaseException) -> BaseException:
+    """Return the limit of this machine that *error* came of: whatever it led to, it is no bug.
+
+    Where no descriptor is left, not even an event loop can be made, or closed.
+    """
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(error, BatcherError):
+        if isinstance(behind, OSError) and behind.errno in OUR_LIMITS:
+            return behind
+
+        behind = behind.__cause__ or behind.__context__
+
+    return error
 
 
 def silence_stdout() -> None:
@@ -126,7 +144,8 @@ def _usage(error: click.ClickException) -> str:
 
 def _file_trouble(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}"
+    mend = f"; {_MENDED[error.errno]}" if error.errno in _MENDED else ""
+    return f"{where}{error.strerror or error}{mend}"
 
 
 def _tell_bug(told: str, where: str) -> None:

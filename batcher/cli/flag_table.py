@@ -178,7 +178,7 @@ FLAGS = (
         RUN,
         "--min-free",
         "min_free",
-        "Wait for room when less is left on a disk that is written to: 500MB, 2GB.",
+        "Begin nothing new while less is left on a disk that is written to; 0 does not look.",
         size,
         "SIZE",
     ),

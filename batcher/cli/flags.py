@@ -79,7 +79,19 @@ def _default_text(flag: Flag) -> str:
     if value is None or value == () or isinstance(value, bool):
         return ""
 
+    if flag.metavar == "SIZE":
+        return size_flag(value)
+
     return duration_flag(value) if flag.field.endswith("_s") else f"{value}"
+
+
+def size_flag(size_bytes: int) -> str:
+    """Return a size as a flag takes it: `256MB`."""
+    for size, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if size_bytes >= size and size_bytes % size == 0:
+            return f"{size_bytes // size}{unit}"
+
+    return f"{size_bytes}"
 
 
 def duration_flag(seconds: float) -> str:

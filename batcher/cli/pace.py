@@ -29,7 +29,7 @@ def advice(
     if pace is None or pace.seconds < WORTH_S:
         return
 
-    if settings.rate is None and _has_tiers(provider, params):
+    if settings.rate is None and has_tiers(provider, params):
         paid = provider_named(provider.facts.name, {**params, **PAID_TIER})
         faster = expected_pace(paid, pace.submits)
         if faster is not None and faster.seconds < pace.seconds:
@@ -39,6 +39,6 @@ def advice(
         yield "stops at each day's limit; resume goes on, and --max-wait 25h stays instead"
 
 
-def _has_tiers(provider: Provider, params: Mapping[str, object]) -> bool:
+def has_tiers(provider: Provider, params: Mapping[str, object]) -> bool:
     """Tell whether the API goes by tiers and nobody said which one is the account's."""
     return all(name in provider.facts.parameters and name not in params for name in PAID_TIER)

@@ -63,9 +63,9 @@ class Asker:
         if self._kinds is not None:
             self._kinds.add(line, values, files)
 
-    def report(self, good: int) -> Report:
+    def report(self, good: int, *, with_time: bool = True) -> Report:
         """Ask for prices and return all that is known; *good* rows are left to be run."""
-        pace = expected_pace(self._provider, good)
+        pace = expected_pace(self._provider, good) if with_time else None
         return Report(
             provider=self._provider,
             base_url=self._base_url,

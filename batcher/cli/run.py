@@ -15,10 +15,10 @@ from batcher.cli.contradictions import refuse_contradictions
 from batcher.cli.failure import say
 from batcher.cli.flags import settings_flags
 from batcher.cli.wishes import (
-    IN_RUN,
     STDIN,
     ConfiguredCommand,
     base_url_option,
+    download_option,
     frozen_of,
     key_file_option,
     key_source,
@@ -56,16 +56,12 @@ process, 74 disk failed, 130 or 143 interrupted and resumable.
 @click.option("--run-dir", metavar="DIR", help="Where the run lives. [runs/<manifest>-<provider>]")
 @base_url_option
 @set_option
-@click.option(
-    "--download",
-    metavar="DIR",
-    is_flag=False,
-    flag_value=IN_RUN,
-    help="Fetch the result files, into DIR or else into downloads/ of the run directory.",
-)
+@download_option
 @key_file_option
 @click.option(
-    "--dry-run", is_flag=True, help="Check all rows, show the first request, send nothing."
+    "--dry-run",
+    is_flag=True,
+    help="Check all rows, show plan and first request, send nothing.",
 )
 @settings_flags
 @screen_options

@@ -70,6 +70,13 @@ key_file_option = click.option(
 base_url_option = click.option(
     "--base-url", metavar="URL", help="Another address of the API. [the provider's own]"
 )
+download_option = click.option(
+    "--download",
+    metavar="DIR",
+    is_flag=False,
+    flag_value=IN_RUN,
+    help="Fetch the result files, into DIR or else into downloads/ of the run directory.",
+)
 
 
 def screen_options(function: C) -> C:

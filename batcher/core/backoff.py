@@ -22,13 +22,17 @@ class Backoff:
 
     def delay_s(self, tries: int, rng: Random) -> float:
         """Return the pause after *tries* tries (0 for the first), at least half of `first_s`."""
+        return self.at(tries, rng.random())
+
+    def at(self, tries: int, luck: float) -> float:
+        """Return the pause for a *luck* that was drawn evenly from [0, 1)."""
         whole = self.first_s
         for _ in range(tries):
             whole *= self.factor
             if whole >= self.cap_s:
                 break
 
-        return min(whole, self.cap_s) * rng.uniform(0.5, 1.0)
+        return min(whole, self.cap_s) * (0.5 + 0.5 * luck)
 
 
 def after_retry_after(wait_s: float, rng: Random) -> float:

@@ -23,6 +23,7 @@ from batcher.core.survival import Curve, Stretch, estimate
 LOOKS_MAX = 4_096  # reads remembered: about 0.5 MB at the most
 HALF_LIVES = (500.0, 50.0)  # ends after which a read counts half: patiently, quickly
 NEWS = 0.15  # an estimate is made anew when the ends that count grew by this share
+POINTS_MAX = 1_000  # of a curve that was kept: six times what an estimate has
 AGE_MAX_S = 1e9
 WEIGHT_MIN = 0.01  # what counts less is left out
 LEAD = 3.0  # by so much (log-likelihood) the quick estimate must have been better to be used
@@ -61,13 +62,24 @@ class Durations:
             told = chance if look.ended else 1.0 - chance
             self._scores[n] += log(max(told, 0.001)) - self._scores[n] / SCORED
 
-    def curve(self) -> Curve:
-        """Estimate anew and return the estimate in use. Takes some milliseconds; needs a read."""
+    def refresh(self) -> bool:
+        """Make one estimate anew if one is stale; return whether it did.
+
+        It takes some milliseconds: who must not pause for both calls this before `curve`.
+        """
         for n, half_life in enumerate(HALF_LIVES):
             if self.ends >= self._stale_at[n]:
                 before = self._curves[n] if self._curves[n:] else None
                 self._curves[n : n + 1] = [estimate(*self._weighed(half_life), before)]
                 self._stale_at[n] = self.ends + max(2, int(NEWS * min(self.ends, half_life)))
+                return True
+
+        return False
+
+    def curve(self) -> Curve:
+        """Estimate anew and return the estimate in use; needs a read."""
+        while self.refresh():
+            pass
 
         patient, quick = self._scores
         return self._curves[1 if quick > patient + LEAD else 0]
@@ -125,7 +137,7 @@ def _rows(kept: object, width: int) -> list[list[float]]:
 
 def _is_curve(points: list[list[float]]) -> bool:
     return (
-        len(points) > 1
+        1 < len(points) <= POINTS_MAX
         and points[0] == [0, 1]
         and all(0 <= low[0] < high[0] <= AGE_MAX_S for low, high in pairwise(points))
         and all(low[1] >= high[1] > 0 for low, high in pairwise(points))

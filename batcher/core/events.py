@@ -38,7 +38,8 @@ class Accept:
 class Withdraw:
     """Proof that the submit made no job: closes the attempt.
 
-    `spent` says whether it counts against --max-attempts. `error` is None if it never left.
+    `spent` says whether it counts against --max-attempts. `error` is None if it never left. Of a
+    row in doubt the attempt was closed before; the proof came later, and `error` says which.
     """
 
     n: int
@@ -92,7 +93,10 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Decide:
-    """A person takes a row out of exhausted or in_doubt. `job_id` goes with ADOPT only."""
+    """A person, or what the API said later, takes a row out of exhausted or in_doubt.
+
+    `job_id` goes with ADOPT only.
+    """
 
     n: int
     at: float

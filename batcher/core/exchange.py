@@ -34,6 +34,8 @@ class Request:
     json: bytes | None = field(default=None, repr=False)
     form: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     files: tuple[FilePart, ...] = ()
+    # Beside the transport's own. Not shown: our name for an attempt travels in them.
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     # Among what is sent: an answer that echoes them is blotted. A secret equals itself alone.
     secrets: tuple[Secret, ...] = field(default=(), compare=False)
 

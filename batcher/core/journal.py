@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from batcher.core.events import Decide, Event
+from batcher.core.events import Decide, Event, Withdraw
 from batcher.core.lifecycle import State
 from batcher.core.model import LocalFile, Refund, RowError, Ticket
 
@@ -198,8 +198,8 @@ class Journal(Protocol):
         """Return each outcome file's committed length; None = it must be rebuilt."""
         ...
 
-    def mark_rebuild(self, events: Sequence[Decide], files: Sequence[str]) -> list[bool]:
-        """Apply decisions and mark *files* for rebuilding in the same transaction."""
+    def mark_rebuild(self, events: Sequence[Decide | Withdraw], files: Sequence[str]) -> list[bool]:
+        """Apply what takes rows out of *files*, and mark these for rebuilding, at once."""
         ...
 
     def submits_since(self, at: float) -> list[float]:

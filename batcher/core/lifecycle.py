@@ -9,14 +9,15 @@ Theory of operation
 A row is *pending* until a submit is about to be made. Before the first byte of that submit can
 leave, the row is durably in *intent*: whoever finds an intent later, without an answer beside it,
 knows that money may have been spent and that nobody knows the job's id. That is the meaning of
-*in_doubt*, and the reason why only two arrows lead from intent back to pending: `WITHDRAW`, which
+*in_doubt*, and the reason why only two arrows lead from either back to pending: `WITHDRAW`, which
 stands for proof (nothing left this machine, or the API said that it made no job), and `RESUBMIT`,
 which stands for a person's word that this row may be paid twice.
 
 *accepted* means that the job id is on disk. From there on a row costs nothing to lose sight of: it
 is polled until it ends. *ready* means that the job is done and its result files are still to be
-fetched. Of the four outcomes, *succeeded* and *failed* are final; *exhausted* and *in_doubt* are
-left only by a person's decision (`retry`, `doubt`).
+fetched. Of the four outcomes, *succeeded* and *failed* are final; *exhausted* is left only by a
+person's decision (`retry`), *in_doubt* by one (`doubt`) or because the API said what became of the
+submit: which job it made, or that it made none.
 
     pending ─► intent ─► accepted ─► ready ─► succeeded
                  │           │         │
@@ -61,7 +62,7 @@ class Move(StrEnum):
     RETRY = "retry"  # a person asks for another round of submits
     REPOLL = "repoll"  # a person asks to look at an existing job again
     REFETCH = "refetch"  # a person asks to fetch an existing result again
-    ADOPT = "adopt"  # a person found the job of a row in doubt
+    ADOPT = "adopt"  # the job of a row in doubt was found: by a person, or because the API said so
     RESUBMIT = (
         "resubmit"  # a person (or the policy they chose) accepts that a row may be paid twice
     )
@@ -103,6 +104,7 @@ TABLE: Final[dict[State, dict[Move, State]]] = {
     },
     State.IN_DOUBT: {
         Move.ADOPT: State.ACCEPTED,
+        Move.WITHDRAW: State.PENDING,
         Move.RESUBMIT: State.PENDING,
         Move.GIVE_UP: State.FAILED,
     },

@@ -169,6 +169,18 @@ class Row:
 
 
 @dataclass(slots=True)
+class Watch:
+    """What the looks at one job have shown, and when the next one is. Ages are its job's."""
+
+    job_class: str
+    teaches: bool  # looks at it say how long jobs take: it is known when it began
+    seen_s: float = 0.0  # age at the last look that found it pending
+    luck: float = 0.0  # of the next look, in [0, 1)
+    not_before: float = 0.0  # the event loop's time before which nobody may look
+    due: float = 0.0  # the event loop's time of the next look
+
+
+@dataclass(slots=True)
 class Ticket:
     """A row in flight: made when the row is fed, gone with its outcome.
 
@@ -194,6 +206,7 @@ class Ticket:
     result: Result | None = None
     last_error: RowError | None = None
     cost: int | None = None  # of the last attempt, in nanos: what was quoted, or what was charged
+    watch: Watch | None = None  # of its job, once it is followed
 
 
 def iso(at: float | None) -> str | None:
@@ -201,5 +214,9 @@ def iso(at: float | None) -> str | None:
     if at is None:
         return None
 
-    whole = datetime.fromtimestamp(at, UTC)
+    try:
+        whole = datetime.fromtimestamp(at, UTC)
+    except (OverflowError, ValueError, OSError):  # a damaged journal; no year has such a number
+        return None
+
     return whole.strftime("%Y-%m-%dT%H:%M:%S.") + f"{whole.microsecond // 1000:03d}Z"

@@ -99,16 +99,22 @@ class DayCap:
         self.period_s = period_s
         self._spent = deque(sorted(past), maxlen=limit)
 
-    def wait_s(self, now: float) -> float:
-        """Return how long until one more request is allowed; 0 = now.
+    def wait_s(self, now: float, kept: int = 0) -> float:
+        """Return how long until one more request is allowed; 0 = now. *kept* of them are others'.
 
         Never longer than the period, so that a wall clock that was set back costs one period at
         the most.
         """
-        if len(self._spent) < self.limit:
+        nth = max(self.limit - max(kept, 0), 1)
+        if len(self._spent) < nth:
             return 0.0
 
-        return min(max(self._spent[0] + self.period_s - now, 0.0), self.period_s)
+        return min(max(self._spent[-nth] + self.period_s - now, 0.0), self.period_s)
+
+    def forget_before(self, at: float) -> None:
+        """Do not count what was spent before *at*: the API's own window began then."""
+        while self._spent and self._spent[0] < at:
+            self._spent.popleft()
 
     def spend(self, now: float) -> None:
         """Count one request."""

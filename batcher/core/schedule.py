@@ -1,12 +1,15 @@
 """What is due when: one heap for everything that waits in a lane.
 
 An item waits once: adding it again, or making it due earlier, leaves its old place in the heap
-behind. Such places are passed over when they come up, and swept out before they are more than the
-live ones, so that every step is O(log n) on average and memory follows what really waits.
+behind. Such places are passed over when they come up, and swept out when they are more than the
+live ones, a few at a time; so every step is O(log n), no single one takes long however much waits,
+and memory follows what really waits.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Generic, TypeVar
@@ -14,6 +17,10 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 STALE_MIN = 64  # fewer left-over places than this are not worth a sweep
+SWEPT = 8  # places that are looked through with each step of a sweep
+DROPPED_MAX = 256  # left-over places that are passed over at a time: about a millisecond's worth
+PATIENCE_S = 60.0  # so long others of a higher rank may go first
+RANKED_MAX = 256  # items whose rank is asked for at a time
 
 _Place = tuple[float, int]  # due, and the order of coming
 
@@ -26,6 +33,7 @@ class Schedule(Generic[T]):
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, T]] = []
+        self._old: list[tuple[float, int, T]] = []  # the heap that is being swept, if any
         self._places: dict[int, _Place] = {}  # id of a waiting item -> its one live place
         self._order = count()
 
@@ -47,25 +55,40 @@ class Schedule(Generic[T]):
 
         return True
 
+    def move(self, item: T, due: float) -> bool:
+        """Make *item* due at *due*, sooner or later than before; False if it does not wait here."""
+        waits = id(item) in self._places
+        if waits:
+            self.add(item, due)
+
+        return waits
+
     def pop_due(self, now: float) -> T | None:
-        """Take out the item that has been due longest, or None if nothing is due yet."""
+        """Take out the item that has been due longest, or None if nothing is due yet.
+
+        None too where too many left-over places stood in the way: then `next_due` is in the past.
+        """
         self._drop_stale()
-        if self._heap and self._heap[0][0] <= now:
-            item = heappop(self._heap)[2]
+        first = self._first()
+        if first and first[0][0] <= now and self._is_live(first[0]):
+            item = heappop(first)[2]
             del self._places[id(item)]
             return item
 
         return None
 
     def next_due(self) -> float | None:
-        """Return when the next item becomes due, or None if nothing waits."""
+        """Return when the next item becomes due, at the earliest; None if nothing waits."""
         self._drop_stale()
-        return self._heap[0][0] if self._heap else None
+        first = self._first()
+        return first[0][0] if first else None
 
     def drain(self) -> list[T]:
         """Take out everything, due or not, in order."""
-        live = sorted(filter(self._is_live, self._heap), key=lambda entry: entry[:2])
+        places = filter(self._is_live, self._heap + self._old)
+        live = sorted(places, key=lambda entry: entry[:2])
         self._heap.clear()
+        self._old.clear()
         self._places.clear()
         return [item for _, _, item in live]
 
@@ -76,13 +99,103 @@ class Schedule(Generic[T]):
         due, order, item = entry
         return self._places.get(id(item)) == (due, order)
 
-    def _drop_stale(self) -> None:
-        """Let a live entry, if there is any, stand at the top."""
-        while self._heap and not self._is_live(self._heap[0]):
-            heappop(self._heap)
+    def _first(self) -> list[tuple[float, int, T]]:
+        """Return the heap whose top is due first; empty if nothing waits."""
+        if self._old and (not self._heap or self._old[0][:2] < self._heap[0][:2]):
+            return self._old
+
+        return self._heap
+
+    def _drop_stale(self, most: int = DROPPED_MAX) -> int:
+        """Let a live entry stand at the top of each heap; stop after *most*; return how many."""
+        dropped = 0
+        for heap in (self._heap, self._old):
+            while heap and dropped < most and not self._is_live(heap[0]):
+                heappop(heap)
+                dropped += 1
+
+        return dropped
 
     def _sweep(self) -> None:
-        """Keep left-over places from outnumbering the live ones."""
-        if len(self._heap) > 2 * len(self._places) + STALE_MIN:
-            self._heap = list(filter(self._is_live, self._heap))
-            heapify(self._heap)
+        """Keep left-over places from outnumbering the live ones: what lives moves to a new heap.
+
+        A heap without its last entry is still a heap, so that both can be used all the while.
+        """
+        if not self._old and len(self._heap) > 2 * len(self._places) + STALE_MIN:
+            self._heap, self._old = [], self._heap
+
+        for _ in range(min(SWEPT, len(self._old))):
+            entry = self._old.pop()
+            if self._is_live(entry):
+                heappush(self._heap, entry)
+
+
+class RankedSchedule(Schedule[T]):
+    """A schedule out of which, of all that is due, the item of the highest rank leaves first.
+
+    The rank of an item is asked for once it is due; equal ones leave in the order of their due
+    times. Whatever others there are, nothing that is due waits longer for them than `PATIENCE_S`.
+    """
+
+    def __init__(self, rank: Callable[[T, float], float]) -> None:
+        """*rank* takes an item and the time; the higher, the sooner."""
+        super().__init__()
+        self._rank = rank
+        self._ready: list[tuple[float, float, int, T]] = []  # -rank, due, order: a heap
+        self._line: deque[tuple[float, float, int, T]] = deque()  # the same, by when each came in
+
+    def pop_due(self, now: float) -> T | None:
+        """Take out the due item of the highest rank, or one whose patience is over."""
+        self._let_in(now)
+        self._drop_stale()
+        if not self._ready:
+            return None
+
+        since, _, _, item = self._line[0]
+        if now - since <= PATIENCE_S:
+            item = heappop(self._ready)[3]
+
+        del self._places[id(item)]
+        return item
+
+    def next_due(self) -> float | None:
+        """Return when the next item becomes due, or None if nothing waits."""
+        later = super().next_due()
+        return self._line[0][1] if self._line else later
+
+    def drain(self) -> list[T]:
+        """Take out everything, due or not, in order."""
+        self._heap += [entry[1:] for entry in self._ready]
+        self._ready.clear()
+        self._line.clear()
+        return super().drain()
+
+    def _let_in(self, now: float) -> None:
+        """Ask for the rank of what has become due, of so many at a time that nobody waits long."""
+        steps = 0
+        while steps < RANKED_MAX:
+            steps += 1 + super()._drop_stale(RANKED_MAX - steps)
+            first = self._first()
+            if not first or first[0][0] > now or not self._is_live(first[0]):
+                break
+
+            due, order, item = heappop(first)
+            heappush(self._ready, (-self._rank(item, now), due, order, item))
+            self._line.append((now, due, order, item))
+
+    def _drop_stale(self, most: int = DROPPED_MAX) -> int:
+        dropped = super()._drop_stale(most)
+        while self._ready and not self._is_live(self._ready[0][1:]):
+            heappop(self._ready)
+
+        while self._line and not self._is_live(self._line[0][1:]):
+            self._line.popleft()
+
+        return dropped
+
+    def _sweep(self) -> None:
+        super()._sweep()
+        if len(self._line) + len(self._ready) > 2 * len(self._places) + STALE_MIN:
+            self._ready = [entry for entry in self._ready if self._is_live(entry[1:])]
+            self._line = deque(entry for entry in self._line if self._is_live(entry[1:]))
+            heapify(self._ready)

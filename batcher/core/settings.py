@@ -54,7 +54,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cost_per_job: float | None = None  # what a job costs where the API quotes no price
     quote: bool = False  # ask the API for the price of each row before it is submitted
     max_failures: str | None = None  # "100" or "5%"
-    min_free: int = 0  # bytes: with less left on a disk that is written to, the run waits for room
+    # Bytes: with less left on a disk that is written to, nothing new is begun. 64 MiB may stand in
+    # the journal's log, and 200 jobs in flight have results of about 1 MB to be fetched. 0 = off.
+    min_free: int = 256_000_000
     max_wait_s: float = 900.0  # a longer wait ends the run instead
     max_outage_s: float = 900.0
     max_duration_s: float | None = None  # per process

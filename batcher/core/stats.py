@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from batcher.core.binding import Held
 from batcher.core.model import ErrorKind, Stop
 
 
@@ -43,7 +44,10 @@ class Snapshot:
     lanes: tuple[LaneView, ...]
     errors: Mapping[ErrorKind, ErrorView] = field(default_factory=dict)
     binding: str = ""  # what holds the run back right now, in a few words
+    held: tuple[Held, ...] = ()  # for how long each thing held it back, the longest first
     eta_s: float | None = None
+    eta_low_s: float | None = None  # once in ten it takes less
+    eta_high_s: float | None = None  # once in ten it takes more
     stop: Stop | None = None  # set once the run is on its way out
     reading: bool = True  # the manifest has not been read to its end yet
     notices: tuple[tuple[str, bool], ...] = ()  # lines for a person, and whether each is urgent

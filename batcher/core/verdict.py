@@ -159,6 +159,28 @@ PriceVerdict = Price | Refused | Later | Unreadable
 ModelsVerdict = ModelsPage | Later | Unreadable
 
 
+# --- A list of the account's jobs -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ListedJob:
+    """One job of the account: ours or not."""
+
+    job_id: str
+    mark: str | None = None  # the mark that its submit carried; None: it carried none
+
+
+@dataclass(frozen=True, slots=True)
+class JobsPage:
+    """Some of the account's jobs; `next_cursor` is None on the last page."""
+
+    jobs: tuple[ListedJob, ...]
+    next_cursor: str | None = None
+
+
+JobsVerdict = JobsPage | Later | Unreadable
+
+
 # --- Calls that the API makes -----------------------------------------------------------------
 
 

@@ -26,6 +26,10 @@ class Clock:
         """Return seconds for code that runs in a worker thread, where there is no event loop."""
         return time.monotonic()
 
+    def cpu_s(self) -> float:
+        """Return the seconds that this thread has computed: of the event loop, if it asks."""
+        return time.thread_time()
+
 
 class LoopClock(Clock):
     """A clock whose wall time is the event loop's: for runs on virtual time."""
@@ -40,3 +44,7 @@ class LoopClock(Clock):
     def thread_time(self) -> float:
         """Return a time that stands still: there are no threads on virtual time."""
         return self._start
+
+    def cpu_s(self) -> float:
+        """Return a time that stands still: nothing is measured on virtual time."""
+        return 0.0

@@ -15,8 +15,10 @@ from batcher.core.money import job_cost
 from batcher.core.record import Known, outcome_record
 from batcher.core.settings import Frozen, Settings
 from batcher.core.stats import ErrorView
+from batcher.core.stays import Stays
 from batcher.engine.clock import Clock
 from batcher.engine.control import Control
+from batcher.engine.doubt.marks import Marks
 from batcher.engine.keyring import ACCOUNT, Keyring, with_mark
 from batcher.engine.money.budget import REJECTED, FailureLimit, JobBudget
 from batcher.engine.notices import Notices
@@ -47,13 +49,19 @@ class Context:
     notices: Notices
     keyring: Keyring
     claims: Claims
+    marks: Marks
     key_turn: int = 0  # of the key that was last told of
     latest: RowError | None = None  # the last error that was met
+    low_room: str = ""  # how little room there is on a disk, while nothing new is begun for that
     errors: dict[ErrorKind, ErrorView] = field(default_factory=dict)
+    stays: Stays = field(default_factory=Stays)  # of jobs with this process
 
     async def end(self, ticket: Ticket, move: Move, **known: Unpack[Known]) -> None:
         """Give a row in flight its outcome; then its slot is free for another one."""
         await self.finish(ticket, move, **known)
+        if ticket.job_id is not None:
+            self.stays.note(ticket.born, self.clock.now())
+
         self.slots.release()
 
     async def finish(self, ticket: Ticket, move: Move, **known: Unpack[Known]) -> None:

@@ -7,7 +7,7 @@ line numbers and blank lines of the manifest do not matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 
 import anyio
@@ -37,34 +37,62 @@ class Feed:
         submit: Callable[[Ticket], None],
         follow: Callable[[Ticket], None],
         collect: Callable[[Ticket], None],
+        resend: Callable[[Ticket, RowError], bool],
+        frees: Callable[[Ticket, RowError], Awaitable[bool]],
     ) -> None:
         self._context = context
         self._offload = offload
         self._submit = submit
         self._follow = follow
         self._collect = collect
-        self._taken_up: set[int] = set()  # rows whose jobs are followed since an earlier process
+        self._resend = resend  # a submit that was not answered; False: it cannot be sent again
+        self._frees = frees  # a row in doubt; True: it may be submitted all the same
+        self._taken_up: set[int] = set()  # rows that are in flight since an earlier process
         self.reading = True
 
     async def settle_intents(self) -> None:
         """Settle every row that an earlier process left with an intent and no answer.
 
-        It is in doubt, but for the few whose jobs a call may still name: those take their slots.
+        It is in doubt, but for the few that can be sent again as they were, or whose jobs a call
+        may still name: those take their slots.
         """
         context = self._context
         message = "the process ended after this submit may have left; a job may have been charged"
         error = RowError(ErrorKind.UNKNOWN_OUTCOME, message)
         after = 0
         while page := await context.recorder.ask(lambda j: j.unanswered(after, PAGE_ROWS)):  # noqa: B023
-            held = {ticket.row.n for ticket in page if context.claims.hold(ticket, error)}
-            for _ in held:
-                context.slots.take()
-                context.jobs.open += 1  # counted as used already, and not known to be kept
-
-            self._taken_up |= held
-            lost = [(ticket, error, None) for ticket in page if ticket.row.n not in held]
-            await self._finish_all(Move.DOUBT, lost)
+            lost = [ticket for ticket in page if not self._goes_on(ticket, error)]
+            await self._doubt_all(lost, error)
             after = page[-1].row.n
+
+    def _goes_on(self, ticket: Ticket, error: RowError) -> bool:
+        """Whether a submit of an earlier process may still be answered; its slot is taken then."""
+        context = self._context
+        context.slots.take()
+        context.jobs.open += 1  # counted as used already, and not known to be kept
+        if self._resend(ticket, error) or context.claims.hold(ticket, error):
+            self._taken_up.add(ticket.row.n)
+            return True
+
+        context.jobs.open -= 1
+        context.slots.release()
+        return False
+
+    async def _doubt_all(self, tickets: Sequence[Ticket], error: RowError) -> None:
+        """Put rows in doubt that are not in flight; those that may be submitted are met again."""
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as group:
+                for ticket in tickets:
+                    self._context.slots.take()
+                    group.start_soon(self._doubt, ticket, error)
+
+    async def _doubt(self, ticket: Ticket, error: RowError) -> None:
+        if await self._frees(ticket, error):
+            self._context.slots.release()
+
+    def expect(self, n: int) -> None:
+        """Note that a row is about to be brought into flight by somebody else."""
+        self._taken_up.add(n)
 
     async def follow_jobs(self) -> None:
         """Take up the jobs that an earlier process left: they are polled, never resubmitted."""

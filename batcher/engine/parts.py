@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import secrets
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
+from batcher.core.durations import Durations
 from batcher.core.exchange import Transport
 from batcher.core.journal import Entry, Journal
 from batcher.core.log import Log
 from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
+from batcher.core.stays import Stays
 from batcher.engine.clock import Clock
 from batcher.engine.context import Context
 from batcher.engine.control import Control
+from batcher.engine.doubt.marks import Marks
 from batcher.engine.files.collect import Store
 from batcher.engine.keyring import Keyring
 from batcher.engine.money.budget import FailureLimit, JobBudget
 from batcher.engine.notices import Notices
+from batcher.engine.planner import Memory
 from batcher.engine.record import LINGER_S, Offload, Outcomes, Recorder, in_thread
+from batcher.engine.rescue import RescueFile
+from batcher.engine.room import Disks
 from batcher.engine.slots import Slots
 from batcher.engine.webhooks.claims import Claims
 from batcher.providers.base import Provider
@@ -41,8 +48,14 @@ class Parts:
     notices: Notices
     rows_expected: int | None = None  # of the manifest, roughly: for the bar, until it is read
     keyring: Keyring = field(default_factory=lambda: Keyring(Secret("", "no key")))
+    make_secret: Callable[[], str] = secrets.token_hex  # asked once in the life of a run
     claims: Claims = field(default_factory=Claims)  # of an API that calls; else nothing is claimed
     store: Store | None = None  # None: results are not downloaded
+    disks: Disks | None = None  # None: nobody looks at what is left on them
+    rescue: RescueFile | None = None  # for job ids that the journal cannot take
+    past: Mapping[str, Durations] = field(default_factory=dict)  # learned by earlier runs
+    memory: Memory | None = None  # where what is learned is kept; None: it is not
+    learns: bool = True  # else every job is looked at in plain pauses, for comparisons
     clock: Clock = field(default_factory=Clock)
     rng: Random = field(default_factory=Random)  # jitter only; a simulation gives a seeded one
     offload: Offload = in_thread
@@ -69,4 +82,6 @@ def context_of(parts: Parts, control: Control, recorder: Recorder) -> Context:
         notices=parts.notices,
         keyring=parts.keyring,
         claims=parts.claims,
+        marks=Marks.of(parts.provider, parts.journal, parts.make_secret, parts.clock.wall()),
+        stays=Stays(parts.clock.now()),
     )

@@ -4,8 +4,7 @@ Rule: a status read costs nothing but time and a scarce budget, and it proves no
 says. Whatever cannot be read is no news: the job stays pending until its own deadline, and then it
 is exhausted with its job id kept, so that it can be looked at again.
 
-Where the API reports by itself, polling is the safety net: late and slow, until a call makes the
-poll of a job due; from then on that job is looked at as often as any.
+When a job is looked at is decided in `looks`; here is what a look means.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Unpack
 
-from batcher.core.backoff import Backoff
 from batcher.core.errors import TransportError
 from batcher.core.events import Collect, Rerun
 from batcher.core.exchange import Request
@@ -35,12 +33,13 @@ from batcher.core.verdict import (
 from batcher.engine.context import Context
 from batcher.engine.lanes.headroom import Headroom
 from batcher.engine.lanes.lane import Lane
+from batcher.engine.looks import Looks
 
 MISSING_GRACE_S = 60.0  # a job may be invisible for a while after it was accepted
 MISSING_MAX = 3  # further 404s, spaced, that make it lost
 OVERDUE_MAX = 2  # unreadable answers after a job's time is up, before it is given up
+IN_TIME = -1  # such a look began before that, and its answer says nothing of later
 HOLLOW_MAX = 5  # "done" without a result, read again
-CALLED = Backoff(first_s=160.0, factor=2.0, cap_s=600.0)  # looks where the API reports by itself
 
 
 class Poller:
@@ -51,6 +50,7 @@ class Poller:
         context: Context,
         lane: Lane[Ticket],
         room: Headroom,
+        looks: Looks,
         *,
         collect: Callable[[Ticket], None] | None,
         resubmit: Callable[[Ticket], None],
@@ -62,35 +62,16 @@ class Poller:
             collect  # hands a ticket with a result to the download lane, if there is one
         )
         self._resubmit = resubmit
-        facts = context.provider.facts
-        self._look = Backoff(facts.first_look_s, 1.5, facts.look_cap_s)
+        self._looks = looks
         self._time_s = context.settings.job_timeout_s
-        self._called: set[int] = set()  # rows whose job the API reported on
-
-    def follow(self, ticket: Ticket, not_before_s: float | None = None) -> None:
-        """Queue the next look at a job: at the latest when its time is up, whatever is asked."""
-        now, claims = self._context.clock.now(), self._context.claims
-        deadline = ticket.born + self._time_s
-        is_reported = claims.calls and ticket.row.n not in self._called and now < deadline
-        look = CALLED if is_reported else self._look
-        due = now + max(look.delay_s(ticket.reads, self._context.rng), not_before_s or 0.0)
-        self._lane.add(ticket, min(due, deadline) if deadline > now else due)
-        claims.follow(ticket)
-
-    def follow_again(self, ticket: Ticket) -> None:
-        """Queue a job that an earlier process submitted: look at once, it may be long done."""
-        self._lane.add(ticket, self._context.clock.now())
-        self._context.claims.follow(ticket)
-
-    def hasten(self, ticket: Ticket) -> bool:
-        """Look at a job now, because the API reported on it; False if it is not waiting."""
-        self._called.add(ticket.row.n)
-        return self._lane.hasten(ticket, self._context.clock.now())
 
     async def check(self, ticket: Ticket) -> None:
         """Read the job once."""
-        context = self._context
+        context, asked = self._context, self._context.clock.now()
+        self._looks.began(ticket)
         ticket.reads += 1
+        # Whenever the answer is read: a machine may sleep over it.
+        ticket.overdue = max(ticket.overdue, 0) if self._is_late(ticket) else IN_TIME
         turn = context.keyring.turn
         context.recorder.count("status_reads")
         assert ticket.job_id is not None  # noqa: S101  # only accepted tickets are polled
@@ -108,7 +89,18 @@ class Poller:
             if isinstance(verdict, Later | Halt | Unreadable):
                 context.log_answer("status", ticket, response, verdict.error)
 
+        self._learn(ticket, verdict, asked)
         await self._act(ticket, verdict, turn)
+
+    def _learn(self, ticket: Ticket, verdict: StatusVerdict, asked: float) -> None:
+        """Let the looks learn from an answer that speaks of the job; a failed one has ended too."""
+        match verdict:
+            case Pending():
+                self._looks.found_pending(ticket, asked)
+            case Done() | JobFailed():
+                self._looks.found_ended(ticket)
+            case _:
+                pass
 
     def _request(self, ticket: Ticket, job_id: str) -> Request:
         """Return the read of a job, whose answer may quote where the API was to call."""
@@ -121,7 +113,7 @@ class Poller:
         gate = self._lane.gate
         if not isinstance(verdict, Later | Halt | Unreadable):
             gate.succeeded(ticket)
-            ticket.overdue = OVERDUE_MAX if self._age_s(ticket) >= self._time_s else 0
+            ticket.overdue = OVERDUE_MAX if ticket.overdue > IN_TIME else IN_TIME
             if ticket.result is not None:
                 self._refreshed(ticket, verdict)
                 return
@@ -140,7 +132,7 @@ class Poller:
             case Later():
                 self._slow_down(ticket, verdict)
                 self._context.tally(verdict.error)
-                self.follow(ticket)  # nobody looked: its time is not up by that
+                self._looks.after_silence(ticket)  # nobody looked: its time is not up by that
             case Unreadable():
                 gate.failed(self._context.clock.now(), ticket)
                 await self._wait(ticket, verdict.error)
@@ -153,12 +145,15 @@ class Poller:
         context = self._context
         context.tally(verdict.error)
         if await context.renew_key(turn):
-            self.follow_again(ticket)
+            self._looks.at_once(ticket)
             return
 
         stop = context.keyring.stop(verdict)
         message = f"status reads are refused too: {stop.message}"
         context.control.interrupt(Stop(stop.reason, message, stop.resume_at))
+
+    def _is_late(self, ticket: Ticket) -> bool:
+        return self._age_s(ticket) >= self._time_s
 
     def _age_s(self, ticket: Ticket) -> float:
         return self._context.clock.now() - ticket.born
@@ -202,12 +197,12 @@ class Poller:
 
         age = self._age_s(ticket)
         if age < self._time_s:
-            self.follow(ticket, not_before_s)
+            self._looks.next(ticket, not_before_s, silent=error is not None)
             return
 
         if ticket.overdue < OVERDUE_MAX:
             ticket.overdue += 1
-            self.follow(ticket)
+            self._looks.after_silence(ticket)
             return
 
         last = "" if ticket.last_error is None else f"; last trouble: {ticket.last_error.message}"
@@ -228,15 +223,16 @@ class Poller:
             await self._end(ticket, Move.SUCCEED, result=verdict.result, cost=verdict.result.cost)
             return
 
-        self._called.discard(ticket.row.n)
+        self._looks.forget(ticket)
         await context.recorder.commit(Collect(ticket.row.n, at, verdict.result.kept()))
         self._collect(ticket)
 
     async def _hollow(self, ticket: Ticket) -> None:
         """Done, but nothing handed out: read again a few times, spaced."""
         ticket.hollow += 1
+        ticket.overdue = 0  # it is done: an unreadable answer after this is no end of it
         if ticket.hollow <= HOLLOW_MAX:
-            self.follow(ticket)
+            self._looks.after_silence(ticket)
             return
 
         message = f"job {ticket.job_id} is done, but {HOLLOW_MAX + 1} reads showed no result"
@@ -268,7 +264,7 @@ class Poller:
                 )
             )
             context.jobs.settle(ticket.cost, cost, verdict.refund)
-            self._called.discard(ticket.row.n)
+            self._looks.forget(ticket)
             context.log.info("job.rerun", id=ticket.row.id, job_id=ticket.job_id)
             ticket.job_id = ticket.accepted_at = None
             ticket.reads = ticket.missing = ticket.hollow = 0
@@ -286,5 +282,5 @@ class Poller:
 
     async def _end(self, ticket: Ticket, move: Move, **known: Unpack[Known]) -> None:
         """Give a row its outcome; nothing is remembered of it."""
-        self._called.discard(ticket.row.n)
+        self._looks.forget(ticket)
         await self._context.end(ticket, move, **known)

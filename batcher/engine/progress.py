@@ -5,21 +5,22 @@ Counts come from the journal, which is right after any crash; rates come from th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 from typing import Any
 
 import anyio
 
+from batcher.core.lifecycle import OUTCOMES
 from batcher.core.rates import Rate
 from batcher.core.stats import LaneView, Snapshot
 from batcher.engine.context import Context
 from batcher.engine.feed import Feed
 from batcher.engine.lanes.lane import Lane
-from batcher.engine.lanes.opening import STATUS_READS, Lanes
-from batcher.engine.money.credits import CREDITS, minutes
+from batcher.engine.lanes.opening import Lanes
 from batcher.engine.money.prices import Prices
+from batcher.engine.scene import Scenes
 
 TICK_S = 1.0
 ETA_NEEDS_ROWS = 5
@@ -40,12 +41,11 @@ class Progress:
         self._rows_expected = rows_expected
         self._context = context
         self._lanes = lanes
-        self._prices = prices
         self._feed = feed
         self._counters: dict[str, int] = {}
         self._started = context.clock.now()
         self._ended_before: int | None = None
-        self._pace: dict[str, tuple[float, int, float]] = {}  # lane -> when, started, per second
+        self._scenes = Scenes(context, lanes, prices, feed)
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -65,43 +65,24 @@ class Progress:
                 self._context.log.error("observer.failed", message=repr(error))
 
     async def save(self) -> None:
-        """Keep the day's status reads for the next process, and the last counters."""
-        await self._context.recorder.ask(
-            lambda journal: journal.note({STATUS_READS: self._lanes.status_caps.as_fact()})
-        )
+        """Keep what the next process must know of the day, and the last counters."""
+        facts = self._lanes.facts()
+        await self._context.recorder.ask(lambda journal: journal.note(facts))
         await self._refresh()
 
     async def _refresh(self) -> None:
+        asked = self._context.clock.now()
         self._counters = await self._context.recorder.ask(lambda journal: journal.counters())
-        if self._lanes.status_rate is not None and self._lanes.status_rate.day_caps:
-            fact = self._lanes.status_caps.as_fact()
-            await self._context.recorder.ask(lambda journal: journal.note({STATUS_READS: fact}))
+        took_s = self._context.clock.now() - asked
+        if facts := self._lanes.facts():
+            await self._context.recorder.ask(lambda journal: journal.note(facts))
 
-        now = self._context.clock.now()
-        for lane, _ in self._shown():
-            self._measure(lane.name, now, lane.started)
-
-    def _shown(self) -> Iterator[tuple[Lane[Any], Rate | None]]:
-        """Yield each lane with what it is held to; that of prices only if any were asked for."""
-        lanes, prices = self._lanes, self._prices
-        if prices.lane.started or prices.lane.waiting:
-            yield prices.lane, prices.rate
-
-        yield lanes.submit, lanes.submit_rate
-        yield lanes.status, lanes.status_rate
-        yield lanes.download, None
-
-    def _measure(self, name: str, now: float, started: int) -> None:
-        """Follow a lane's rate, smoothed over about five ticks."""
-        then, before, per_s = self._pace.get(name, (self._started, 0, 0.0))
-        if now > then:
-            per_s += 0.3 * ((started - before) / (now - then) - per_s)
-            self._pace[name] = (now, started, per_s)
+        self._scenes.tick(self._ended_of_this_process(), took_s)
 
     def snapshot(self) -> Snapshot:
         """Return the run at this instant."""
         context = self._context
-        now = context.clock.now()
+        now, shown = context.clock.now(), self._scenes.watch.shown
         shot = Snapshot(
             at=context.clock.wall(),
             elapsed_s=now - self._started,
@@ -109,14 +90,15 @@ class Progress:
             rows_total=self._rows_total(),
             in_flight=context.slots.used,
             in_flight_max=context.slots.limit,
-            lanes=tuple(self._view(lane, rate, now) for lane, rate in self._shown()),
+            lanes=tuple(self._view(lane, rate, now) for lane, rate in self._scenes.shown()),
             errors=dict(context.errors),
-            binding=self._binding(now),
+            binding="" if shown is None else shown.text,
+            held=self._scenes.held(),
             stop=context.control.stop,
             reading=self._feed.reading,
             notices=tuple((notice.text, notice.urgent) for notice in context.notices.told),
         )
-        return _with_eta(shot, self._ended_of_this_process(shot))
+        return self._with_eta(shot)
 
     def _rows_total(self) -> int | None:
         """Return the rows of the run: known once the manifest is read, guessed before."""
@@ -131,7 +113,7 @@ class Progress:
         return LaneView(
             name=lane.name,
             started=lane.started,
-            per_s=self._pace.get(lane.name, (0.0, 0, 0.0))[2],
+            per_s=self._scenes.per_s(lane.name),
             limit=None if rate is None else str(rate),
             open=lane.open,
             waiting=lane.waiting,
@@ -139,51 +121,19 @@ class Progress:
             closed_why=lane.gate.why if 0 < wait < inf or lane.gate.is_probing else "",
         )
 
-    def _binding(self, now: float) -> str:
-        """Say what holds the run back right now."""
-        lanes, slots = self._lanes, self._context.slots
-        if self._context.recorder.waits_for_room:
-            return "the disk: it is full"
-
-        for lane, _ in self._shown():
-            wait = lane.gate.wait_s(now)
-            if 0 < wait < inf:
-                return self._closing(lane, wait)
-
-        if self._context.control.stop is not None:
-            return "stopping: waiting for what was submitted"
-
-        if self._prices.lane.waiting > self._prices.lane.open:
-            return f"price limit ({self._prices.rate})"
-
-        if not self._feed.reading and lanes.submit.waiting == 0:
-            return "the service: waiting for its jobs"
-
-        if lanes.submit.waiting > lanes.submit.open:
-            return f"submit limit ({lanes.submit_rate})"
-
-        if slots.used >= slots.limit:
-            return "in-flight limit: waiting for the service's jobs"
-
-        return "reading the manifest"
-
-    def _closing(self, lane: Lane[Any], wait_s: float) -> str:
-        if lane.gate.why == CREDITS and self._context.settings.wait_for_credits:
-            return f"the credits are used up; asks again in {minutes(wait_s)}"
-
-        return f"{lane.name} lane closed ({lane.gate.why})"
-
-    def _ended_of_this_process(self, shot: Snapshot) -> int:
+    def _ended_of_this_process(self) -> int:
+        ended = sum(self._counters.get(outcome, 0) for outcome in OUTCOMES)
         if self._ended_before is None and self._counters:
-            self._ended_before = shot.ended
+            self._ended_before = ended
 
-        return shot.ended - (self._ended_before or 0)
+        return ended - (self._ended_before or 0)
 
+    def _with_eta(self, shot: Snapshot) -> Snapshot:
+        """Add the time to go at the speed so far, once enough rows have ended to say."""
+        ended = self._ended_of_this_process()
+        rest = 0 if shot.rows_total is None else shot.rows_total - shot.ended
+        if rest <= 0 or ended < ETA_NEEDS_ROWS:
+            return shot
 
-def _with_eta(shot: Snapshot, ended: int) -> Snapshot:
-    """Add the time to go at the speed so far, once enough rows have ended to say."""
-    if shot.rows_total is None or ended < ETA_NEEDS_ROWS or shot.elapsed_s <= 0:
-        return shot
-
-    rest = max(0, shot.rows_total - shot.ended)
-    return replace(shot, eta_s=rest / (ended / shot.elapsed_s))
+        low_s, middle_s, high_s = self._scenes.left_s(rest, ended)
+        return replace(shot, eta_s=middle_s, eta_low_s=low_s, eta_high_s=high_s)

@@ -7,13 +7,16 @@ write, one fsync of each outcome file and one transaction.
 The order inside a group is what makes a crash harmless: outcome lines are appended and synced
 first, then one transaction commits the moves together with the files' new lengths. A crash in
 between leaves lines that the journal does not know; the next start cuts them off.
+
+A full disk is waited for. After any other failure nothing more is written, so nothing new is sent:
+everybody who waits is answered with it, and job ids that come in until `close` are rescued.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -22,13 +25,16 @@ from batcher.core.errors import StorageError
 from batcher.core.events import Event, Finish
 from batcher.core.journal import Admission, Entry, Journal
 from batcher.core.lifecycle import Move, State
+from batcher.core.model import Ticket
+from batcher.engine.decide import Rewritable
 from batcher.engine.notices import Notices
+from batcher.engine.rescue import Rescue
 
 R = TypeVar("R")
 
 LINGER_S = 0.002  # lets a group gather; an fsync takes 0.2 ms on a fast disk and 10 on a slow one
 GROUP_MAX = 2_000  # events in one transaction
-DISK_FULL_RETRY_S = 5.0
+DISK_FULL_RETRY_S = 1.0  # a try costs one write; whoever freed some space sees it go on
 
 OUTCOME_OF = {
     Move.REJECT: State.FAILED,
@@ -53,29 +59,22 @@ async def in_thread(call: Callable[[], R]) -> R:
     return await anyio.to_thread.run_sync(call)
 
 
-class Outcomes(Protocol):
+class Outcomes(Rewritable, Protocol):
     """Where outcome lines go."""
-
-    def append(self, lines: Sequence[tuple[State, bytes]]) -> dict[str, int]:
-        """Append lines durably; return the new length of each file that was touched."""
-        ...
 
     def take_back(self) -> None:
         """Cut off what the last `append` added: the journal did not commit it."""
-        ...
-
-    def rebuild(self, name: str, keep: Callable[[dict[str, Any]], bool]) -> int:
-        """Rewrite a file atomically with the records to *keep*; return its length."""
         ...
 
 
 class _Wish:
     """One event and whoever waits for it."""
 
-    __slots__ = ("answer", "done", "event", "failure")
+    __slots__ = ("answer", "done", "event", "failure", "ticket")
 
-    def __init__(self, event: Event) -> None:
+    def __init__(self, event: Event, ticket: Ticket | None) -> None:
         self.event = event
+        self.ticket = ticket
         self.done = anyio.Event()
         self.answer = False
         self.failure: Exception | None = None
@@ -90,30 +89,40 @@ class Recorder:
         outcomes: Outcomes,
         notices: Notices,
         *,
+        rescue: Rescue,
         offload: Offload = in_thread,
         linger_s: float = LINGER_S,
+        on_failure: Callable[[Exception], None] = lambda _error: None,
     ) -> None:
         self._journal = journal
         self._outcomes = outcomes
         self._notices = notices
+        self._rescue = rescue
         self._offload = offload
         self._linger_s = linger_s
+        self._on_failure = on_failure
         self._wishes: list[_Wish] = []
         self._counters: Counter[str] = Counter()
         self._bell = anyio.Event()
         self._turn = anyio.Lock()
         self._closing = False
-        self._failure: Exception | None = None
+        self.failure: Exception | None = None  # why nothing is written any more
         self.waits_for_room = False  # the disk is full
 
     def count(self, name: str, amount: int = 1) -> None:
         """Add to a counter of the run; it becomes durable with the next group."""
         self._counters[name] += amount
 
-    async def commit(self, event: Event) -> bool:
-        """Wait until *event* is durable. False: a job id that belongs to another row."""
-        self._refuse_after_failure()
-        wish = _Wish(event)
+    async def commit(self, event: Event, ticket: Ticket | None = None) -> bool:
+        """Wait until *event* is durable. False: a job id that belongs to another row.
+
+        *ticket* says whose job an `Accept` brings: if it cannot be committed, it is rescued.
+        """
+        if self.failure is not None:
+            await self._keep([_Wish(event, ticket)])
+            raise self.failure
+
+        wish = _Wish(event, ticket)
         self._wishes.append(wish)
         self._bell.set()
         await wish.done.wait()
@@ -128,15 +137,12 @@ class Recorder:
 
     async def ask(self, question: Callable[[Journal], R]) -> R:
         """Ask the journal something, in turn with the writes."""
-        while True:
-            try:
-                async with self._turn:
-                    return await self._offload(lambda: question(self._journal))
-            except StorageError as error:
-                if not error.disk_full:
-                    raise
 
-                await self._wait_for_room(error)
+        async def once() -> R:
+            async with self._turn:
+                return await self._offload(lambda: question(self._journal))
+
+        return await self._patiently(once)
 
     async def decide(self, decision: Callable[[Journal, Outcomes], R]) -> R:
         """Perform a *decision*: it moves rows and rewrites outcome files (`adoption.claim`).
@@ -144,27 +150,30 @@ class Recorder:
         Begun, it is finished, in one turn: between its steps a group would write into a file that
         is to be replaced. So it keeps its turn while the disk is full, and must bear repetition.
         """
+
+        async def once() -> R:
+            return await self._offload(lambda: decision(self._journal, self._outcomes))
+
         with anyio.CancelScope(shield=True):
             async with self._turn:
-                answer = await self._decide(decision)
+                try:
+                    answer = await self._patiently(once)
+                except Exception as error:
+                    self._fail(error)  # a file may be half replaced: nothing may be added to it
+                    raise
 
         return answer
 
-    async def _decide(self, decision: Callable[[Journal, Outcomes], R]) -> R:
-        while True:
-            try:
-                return await self._offload(lambda: decision(self._journal, self._outcomes))
-            except Exception as error:
-                if not (isinstance(error, StorageError) and error.disk_full):
-                    self._failure = error  # a file may be half replaced: nothing may be added to it
-                    raise
-
-                await self._wait_for_room(error)
-
     async def run(self) -> None:
-        """Write group after group until `close`; a cancellation from outside does not cut it."""
+        """Write group after group until `close`; a cancellation from outside does not cut it.
+
+        Raises then what made it write no more, if anything did.
+        """
         with anyio.CancelScope(shield=True):
             await self._write_groups()
+
+        if self.failure is not None:
+            raise self.failure
 
     async def _write_groups(self) -> None:
         while not (self._closing and not self._wishes):
@@ -176,7 +185,8 @@ class Recorder:
             while self._wishes:
                 await self._write_group()
 
-        await self._flush_counters()
+        if self._counters and self.failure is None:
+            await self._write([])
 
     def close(self) -> None:
         """Let `run` write what waits and end."""
@@ -202,13 +212,15 @@ class Recorder:
         try:
             answers = await self._write([wish.event for wish in group])
         except Exception as error:
-            self._failure = error
-            for wish in (*group, *self._wishes):
+            self._fail(error)
+            lost = [*group, *self._wishes]
+            self._wishes.clear()
+            await self._keep(lost)
+            for wish in lost:
                 wish.failure = error
                 wish.done.set()
 
-            self._wishes.clear()
-            raise
+            return
 
         for wish, answer in zip(group, answers, strict=True):
             wish.answer = answer
@@ -218,11 +230,21 @@ class Recorder:
         """Write one group; wait and try again for as long as the disk is full."""
         counters = dict(self._counters)
         self._counters.clear()
+
+        async def once() -> list[bool]:
+            async with self._turn:
+                if self.failure is not None:
+                    raise self.failure
+
+                return await self._offload(lambda: self._durably(events, counters))
+
+        return await self._patiently(once)
+
+    async def _patiently(self, once: Callable[[], Awaitable[R]]) -> R:
+        """Return what *once* returns; try it again for as long as the disk is full."""
         while True:
             try:
-                async with self._turn:
-                    self._refuse_after_failure()
-                    answers = await self._offload(lambda: self._durably(events, counters))
+                answer = await once()
             except StorageError as error:
                 if not error.disk_full:
                     raise
@@ -230,17 +252,36 @@ class Recorder:
                 await self._wait_for_room(error)
                 continue
 
-            self.waits_for_room = False
-            return answers
+            self._found_room()
+            return answer
 
     async def _wait_for_room(self, error: StorageError) -> None:
         """Wait a while; nothing is lost, and nothing new is sent, until there is room."""
         if not self.waits_for_room:
             text = f"the disk is full, the run waits until there is room: {error}"
-            self._notices.tell("disk.full", text, urgent=True)
+            self._notices.tell("disk.full", text, urgent=True, once="disk.full")
 
         self.waits_for_room = True
         await anyio.sleep(DISK_FULL_RETRY_S)
+
+    def _found_room(self) -> None:
+        if self.waits_for_room:
+            text = "the disk has room again, the run goes on"
+            self._notices.tell("disk.room", text, urgent=True, once="disk.room")
+            self.waits_for_room = False
+
+    def _fail(self, error: Exception) -> None:
+        """Write nothing more: nobody knows what of the last call is on the disk."""
+        if self.failure is None:
+            self.failure = error
+            text = "nothing more can be written: nothing new is sent, open submits are waited for"
+            self._notices.tell("journal.failed", text, urgent=True)
+            self._on_failure(error)
+
+    async def _keep(self, wishes: Sequence[_Wish]) -> None:
+        lines = [self._rescue.line_of(wish.event, wish.ticket) for wish in wishes]
+        with anyio.CancelScope(shield=True):
+            await self._offload(lambda: self._rescue.keep(lines))
 
     def _durably(self, events: list[Event], counters: dict[str, int]) -> list[bool]:
         lines = [(OUTCOME_OF[e.move], e.record) for e in events if isinstance(e, Finish)]
@@ -253,15 +294,7 @@ class Recorder:
         except StorageError as error:
             # After any other failure nobody knows whether the commit is on the disk, and the files
             # may be another process's by now: the next start reads the journal and cuts them back.
-            if error.disk_full:
+            if error.disk_full and lines:  # else they are of a group that is committed
                 self._outcomes.take_back()
 
             raise
-
-    def _refuse_after_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-
-    async def _flush_counters(self) -> None:
-        if self._counters:
-            await self._write([])

@@ -18,16 +18,24 @@ import anyio
 from batcher.core.errors import BatcherError, UsageError
 from batcher.core.model import Stop, StopReason, Ticket
 from batcher.core.stats import Snapshot
+from batcher.engine.allowance import Load, load_of
 from batcher.engine.control import Control
+from batcher.engine.deadline import Deadline
+from batcher.engine.doubt.adopter import Onward
+from batcher.engine.doubt.doubts import Doubts
 from batcher.engine.feed import Feed
 from batcher.engine.files.collect import Collector
 from batcher.engine.lanes.opening import open_lanes
+from batcher.engine.looks import Looks
 from batcher.engine.money.credits import Credits
 from batcher.engine.money.prices import Prices
 from batcher.engine.parts import Parts, context_of
+from batcher.engine.planner import Planner
 from batcher.engine.poll import Poller
 from batcher.engine.progress import Progress
 from batcher.engine.record import Recorder
+from batcher.engine.rescue import Rescue
+from batcher.engine.room import Room
 from batcher.engine.submit import Beside, Submitter
 from batcher.engine.webhooks.claims import Ways
 
@@ -40,42 +48,58 @@ class Run:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self.control = Control(parts.log)
+        self._rescue = Rescue(parts.rescue, parts.log)
         self._recorder = Recorder(
             parts.journal,
             parts.outcomes,
             parts.notices,
+            rescue=self._rescue,
             offload=parts.offload,
             linger_s=parts.linger_s,
+            on_failure=self._fail,
         )
         self._context = context_of(parts, self.control, self._recorder)
         self._lanes = open_lanes(self._context, parts.journal)
+        self._looks = Looks(self._context, self._lanes.status, parts.past, learns=parts.learns)
+        self._planner = Planner(self._context, self._looks, parts.memory, parts.offload)
         self._poller = Poller(
             self._context,
             self._lanes.status,
             self._lanes.status_room,
+            self._looks,
             collect=None if parts.store is None else self._collect,
             resubmit=self._submit,
         )
+        self._room = Room(
+            self._context, parts.disks, parts.offload, (self._lanes.submit, self._lanes.download)
+        )
         self._credits = Credits(self._context, self._lanes.submit)
+        onward = Onward(self._take_up, self._expect, self._submit)
+        self._doubts = Doubts(self._context, onward)
         beside = Beside(
-            self._lanes.submit_room, self._credits, self._poller.follow, price=self._submit
+            self._lanes.submit_room,
+            self._credits,
+            self._looks.accepted,
+            price=self._submit,
+            doubts=self._doubts,
         )
         self._submitter = Submitter(self._context, self._lanes.submit, beside)
         self._prices = Prices(self._context, self._queue, self._submitter.put_back)
         self._collector = (
             None
             if parts.store is None
-            else Collector(
-                self._context, self._lanes.download, parts.store, self._poller.follow_again
-            )
+            else Collector(self._context, self._lanes.download, parts.store, self._looks.at_once)
         )
         self._feed = Feed(
             self._context,
             parts.offload,
             submit=self._submit,
-            follow=self._poller.follow_again,
+            follow=self._looks.at_once,
             collect=self._collect,
+            resend=self._submitter.resends.take,
+            frees=self._doubts.frees,
         )
+        self._deadline = Deadline(self._context, self._lanes, self._feed, self._looks)
         self._progress = Progress(
             self._context, self._lanes, self._prices, self._feed, parts.rows_expected
         )
@@ -92,10 +116,11 @@ class Run:
                     await self._feed.settle_intents()
                     await self._pipeline()
                     await self._progress.save()
+                    await self._planner.save()
                 finally:
                     self._recorder.close()
         except BaseExceptionGroup as group:
-            raise _first(group) from group
+            raise self._rescue.explain(self._recorder.failure or _first(group)) from group
 
         if self.control.error is not None:
             raise self.control.error
@@ -111,7 +136,9 @@ class Run:
         self._progress.observers.append(observer)
 
     async def _pipeline(self) -> None:
+        await self._room.look()
         async with anyio.create_task_group() as lanes:
+            lanes.start_soon(self._guarded(self._room.run))
             lanes.start_soon(self._prices.lane.run, self._guarded(self._prices.ask))
             lanes.start_soon(self._lanes.submit.run, self._guarded(self._submitter.submit))
             lanes.start_soon(self._lanes.status.run, self._guarded(self._poller.check))
@@ -122,11 +149,24 @@ class Run:
             lanes.start_soon(self._guarded(self._prices.end_refused))
             lanes.start_soon(self._guarded(self._credits.run))
             lanes.start_soon(self._guarded(self._parts.claims.run), self._ways())
+            lanes.start_soon(self._guarded(self._submitter.resends.run))
+            lanes.start_soon(self._guarded(self._doubts.run))
             lanes.start_soon(self._end_when_interrupted, lanes.cancel_scope)
-            lanes.start_soon(self._progress.run)
+            lanes.start_soon(self._guarded(self._deadline.run))
+            lanes.start_soon(self._guarded(self._planner.run), self._load)
+            lanes.start_soon(self._guarded(self._progress.run))
             await self._feed_rows()
-            await self._context.slots.wait_idle()
+            await self._wait_idle()
             lanes.cancel_scope.cancel()
+
+    async def _wait_idle(self) -> None:
+        """Wait until no row is in flight and none will be again, out of its doubt."""
+        slots = self._context.slots
+        while True:
+            await slots.wait_idle()
+            await self._doubts.wait_at_end()
+            if not slots.used:
+                return
 
     def _guarded(
         self, work: Callable[P, Awaitable[None]]
@@ -140,14 +180,19 @@ class Run:
             try:
                 await work(*args, **kwargs)
             except Exception as error:
-                self.control.fail(error, Stop(StopReason.INTERRUPTED, str(error)))
+                self._fail(error)
 
         return guarded
+
+    def _fail(self, error: Exception) -> None:
+        self.control.fail(error, Stop(StopReason.INTERRUPTED, str(error)))
 
     async def _feed_rows(self) -> None:
         """Take up what earlier processes left, then read the manifest, until a halt."""
         try:
             await self._feed.follow_jobs()
+            await self._submitter.resends.take_held()
+            self._doubts.begin()
             with anyio.CancelScope() as reading:
                 self.control.on_halt += [reading.cancel, self._stop_submitting]
                 if self.control.halted.is_set():
@@ -159,7 +204,7 @@ class Run:
                     if self._parts.settings.limit is None:
                         await self._feed.tell_vanished()
         except Exception as error:
-            self.control.fail(error, Stop(StopReason.INTERRUPTED, str(error)))
+            self._fail(error)
 
     def _stop_submitting(self) -> None:
         """Shut the submit lane and leave its rows pending; open submits are answered."""
@@ -194,6 +239,7 @@ class Run:
 
     def _queue(self, ticket: Ticket) -> None:
         """Queue a submit of a row whose price is known, as far as anybody wants to know it."""
+        self._deadline.look(ticket)
         if self.control.halted.is_set():
             self._submitter.put_back(ticket)
         else:
@@ -205,15 +251,23 @@ class Run:
 
         self._collector.collect(ticket)
 
+    def _take_up(self, ticket: Ticket) -> None:
+        self._feed.take_up(ticket)
+
+    def _expect(self, n: int) -> None:
+        self._feed.expect(n)
+
+    def _load(self) -> Load:
+        return load_of(self._lanes, self.snapshot())
+
     def _ways(self) -> Ways:
         """Return what a call of the API can lead to."""
         return Ways(
             accept=self._submitter.accept,
             doubt=self._submitter.doubt,
-            hasten=self._poller.hasten,
-            follow=self._feed.take_up,
+            hasten=self._looks.hasten,
+            take_out=self._doubts.adopter.take_out,
             recorder=self._recorder,
-            slots=self._context.slots,
         )
 
 

@@ -43,13 +43,24 @@ async def answer_of(
     if not isinstance(verdict, Accepted):
         context.log_answer("submit", ticket, response, verdict.error)
 
-    holds = context.settings.on_500 == "hold"
-    if holds and isinstance(verdict, Later) and verdict.resubmission:
-        message = f"{verdict.error.message}; held by --on-500 hold"
-        kind = ErrorKind.UNKNOWN_OUTCOME
-        return Doubt(replace(verdict.error, kind=kind, message=message, retriable=False))
+    if isinstance(verdict, Later) and verdict.resubmission:
+        return _advised(context, verdict)
 
     return verdict
+
+
+def _advised(context: Context, verdict: Later) -> SubmitVerdict:
+    """Return what the API's advice to submit again means: it is no proof that no job was made.
+
+    It is followed unless the user holds such rows, or there is a safer way to do the same.
+    """
+    message, kind = verdict.error.message, ErrorKind.UNKNOWN_OUTCOME
+    if context.settings.on_500 == "hold":
+        message = f"{message}; held by --on-500 hold"
+    elif context.marks.idempotency is None:
+        return verdict
+
+    return Doubt(replace(verdict.error, kind=kind, message=message, retriable=False))
 
 
 def unknown(reason: str) -> RowError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,9 +12,12 @@ from pathlib import Path
 
 from batcher import __version__
 from batcher.adapters.http import HttpTransport
+from batcher.adapters.learned import Learned
 from batcher.adapters.manifest import count_rows, open_manifest
 from batcher.adapters.outcomes import OutcomeFiles
+from batcher.adapters.rescue import RescueFile
 from batcher.adapters.rundir import RunDirectory
+from batcher.adapters.space import LocalDisks
 from batcher.adapters.sqlite import SqliteJournal
 from batcher.core.errors import StorageError, UsageError
 from batcher.core.journal import Entry, Journal
@@ -21,10 +25,12 @@ from batcher.core.log import Log
 from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
 from batcher.engine.decide import finish_rewrites
+from batcher.engine.files.collect import Store
 from batcher.engine.files.store import open_store
 from batcher.engine.keyring import ACCOUNT, Keyring, with_mark
 from batcher.engine.notices import Notices
 from batcher.engine.parts import Parts
+from batcher.engine.rescue import take_over
 from batcher.engine.rows import ProviderCheck
 from batcher.engine.run import Run
 from batcher.engine.webhooks.hearing import hearing
@@ -78,9 +84,11 @@ async def open_session(
     provider = provider_named(frozen.provider, frozen.params)
     notices = Notices(log)
     keyring = Keyring(key, reread)
+    learned = Learned(frozen.provider, frozen.base_url, log)
     entries = _entries(frozen, settings, provider, notices) if read_manifest else None
     with open_books(directory, frozen.provider) as (journal, outcomes):
         _check_account(journal, key, frozen, settings)
+        rescue = _take_over(directory, journal, outcomes, notices)
         async with AsyncExitStack() as stack:
             transport = await stack.enter_async_context(
                 _transport(frozen, settings, provider, keyring)
@@ -96,13 +104,7 @@ async def open_session(
                     notices=notices,
                 )
             )
-            store = None
-            if frozen.download is not None:
-                folder = _make_folder(frozen.download)
-                store = await stack.enter_async_context(
-                    open_store(folder, settings, directory.path)
-                )
-
+            store = await stack.enter_async_context(_store(directory, frozen, settings))
             yield Run(
                 Parts(
                     frozen=frozen,
@@ -118,6 +120,10 @@ async def open_session(
                     keyring=keyring,
                     claims=claims,
                     store=store,
+                    disks=_disks(directory, frozen),
+                    rescue=rescue,
+                    past=learned.load(),
+                    memory=learned,
                 )
             )
 
@@ -157,17 +163,25 @@ def refuse_older_journal(journal: Journal, outcomes: OutcomeFiles) -> None:
 
     A crash leaves lines that the journal has not committed, but a job id in them was committed
     before its job was even looked at. So a job id that the journal does not know is none that a
-    crash left: `journal.db-wal` was deleted, or an older copy was put back.
+    crash left: `journal.db-wal` was deleted, or an older copy was put back. Nor does a crash leave
+    a line of a row whose outcome was committed: then a line was put in before it.
     """
     for record in outcomes.beyond(journal.outputs()):
         job_id = record.get("job_id")
-        held = journal.find(str(record.get("id"))) if job_id else None
+        held = journal.find(str(record.get("id")))
         if job_id and (held is None or held.ticket.job_id != job_id):
             raise StorageError(
                 f"the journal is older than its outcome files: it does not know job {job_id} of "
                 f"row {record.get('id')!r}. journal.db-wal was deleted, or an older copy was put "
                 "back; going on would pay again. Put back the journal.db and journal.db-wal that "
                 "belong to these files"
+            )
+
+        there = None if held is None else (held.state, held.ticket.row.line)
+        if there == (record.get("outcome"), record.get("line")):
+            raise StorageError(
+                f"{there[0]}.jsonl was edited: the record of row {record.get('id')!r} is not where "
+                "the journal has it. Put the original back"
             )
 
 
@@ -190,12 +204,52 @@ def _rows_expected(frozen: Frozen, settings: Settings) -> int | None:
     return rows if rows is None or settings.limit is None else min(rows, settings.limit)
 
 
+def _take_over(
+    directory: RunDirectory, journal: Journal, outcomes: OutcomeFiles, notices: Notices
+) -> RescueFile:
+    """Take over what an earlier process rescued, and tell what was cut off the outcome files."""
+    for name, size_bytes in outcomes.cut.items():
+        text = (
+            f"{name}: {size_bytes:,} bytes at its end, which the journal does not have, were cut "
+            "off. A crash leaves such lines; what you write, write elsewhere"
+        )
+        notices.tell("outcomes.cut", text)
+
+    rescue = RescueFile(directory.rescue)
+    take_over(journal, outcomes, rescue, notices, at=time.time())
+    return rescue
+
+
+@asynccontextmanager
+async def _store(
+    directory: RunDirectory, frozen: Frozen, settings: Settings
+) -> AsyncIterator[Store | None]:
+    if frozen.download is None:
+        yield None
+        return
+
+    folder = _make_folder(frozen.download)
+    async with open_store(folder, settings, directory.path) as store:
+        yield store
+
+
+def _disks(directory: RunDirectory, frozen: Frozen) -> LocalDisks:
+    folders = [] if frozen.download is None else [Path(frozen.download)]
+    return LocalDisks([directory.path, *folders])
+
+
 def _make_folder(name: str) -> Path:
     folder = Path(name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"download folder {folder}: {error.strerror}") from error
+
+    effective = os.access in os.supports_effective_ids
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
+        raise UsageError(
+            f"download folder {folder}: nothing can be written to it; check its rights"
+        )
 
     return folder
 

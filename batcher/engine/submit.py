@@ -13,16 +13,19 @@ from math import inf
 
 import anyio
 
-from batcher.core.events import Accept, Decide, Intend
+from batcher.core.events import Accept, Intend
 from batcher.core.exchange import Request
 from batcher.core.lifecycle import Move
 from batcher.core.model import RowError, Stop, StopReason, Ticket
 from batcher.core.verdict import Accepted, Doubt, Halt, Later, Refused, SubmitVerdict
 from batcher.engine.context import Context
+from batcher.engine.doubt.adoption import Claim
+from batcher.engine.doubt.doubts import Doubts
+from batcher.engine.doubt.listing import LATE_S
+from batcher.engine.doubt.resend import Means, Resends
 from batcher.engine.files.local import RowUnusable, local_files
 from batcher.engine.lanes.headroom import Headroom
 from batcher.engine.lanes.lane import Lane
-from batcher.engine.money.budget import DUPLICATES
 from batcher.engine.money.credits import Credits
 from batcher.engine.rows import ProviderCheck
 from batcher.engine.sending import Stuck, answer_of, unknown
@@ -39,6 +42,7 @@ class Beside:
     credits: Credits
     follow: Callable[[Ticket], None]  # takes an accepted ticket: the poller
     price: Callable[[Ticket], None]  # takes a row whose price is not known
+    doubts: Doubts  # takes what stays in doubt
 
 
 class Submitter:
@@ -50,14 +54,39 @@ class Submitter:
         self._beside = beside
         self._check = ProviderCheck(context.provider)
         self._back = Withdrawals(context, lane, beside.credits)
-        self.put_back = self._back.put_back
+        self.resends = Resends(
+            context,
+            lane,
+            Means(
+                request=self._request,
+                answer=self._answer,
+                slow_down=self._back.slow_down,
+                accept=self._accepted,
+                adopt=self._adopted,
+                give_up=self._wait_or_doubt,
+            ),
+            beside.doubts.resent,
+        )
         context.jobs.on_answer = lambda: lane.reopen(BUDGET)
 
+    def put_back(self, ticket: Ticket) -> None:
+        """Leave a row to a later process: it was to be submitted, or to be sent again."""
+        if self.resends.has(ticket.row.n):
+            self.resends.drop(ticket)
+        else:
+            self._back.put_back(ticket)
+
     async def submit(self, ticket: Ticket) -> None:
-        """Submit *ticket* once."""
+        """Submit *ticket* once, or send what was submitted once more."""
+        if self.resends.has(ticket.row.n):
+            await self.resends.send(ticket)
+        else:
+            await self._submit(ticket)
+
+    async def _submit(self, ticket: Ticket) -> None:
         context = self._context
         try:
-            request = self._request(ticket)
+            request = self._request(ticket, ticket.generation + 1)
         except RowUnusable as problem:
             self._lane.gate.idle(ticket)
             await context.end(ticket, Move.REJECT, error=problem.error)
@@ -78,7 +107,7 @@ class Submitter:
             self._back.put_back(ticket)
             raise
 
-        if self._back.is_recalled():
+        if self._back.is_recalled() or self._is_late(ticket):
             await self._back.unsent(ticket)
             self._back.again(ticket, 0.0)
             return
@@ -86,7 +115,7 @@ class Submitter:
         context.claims.expect(ticket)
         turn = context.keyring.turn
         try:
-            verdict = await answer_of(context, self._beside.room, ticket, request)
+            verdict = await self._answer(ticket, request)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 await self._cut_off(ticket)
@@ -95,18 +124,30 @@ class Submitter:
 
         await self._act(ticket, verdict, turn)
 
-    def _request(self, ticket: Ticket) -> Request:
+    def _is_late(self, ticket: Ticket) -> bool:
+        """Whether the intent waited so long for the disk that its time says nothing any more."""
+        now, at = self._context.clock.wall(), ticket.submitted_at
+        return self._context.marks.listing is not None and at is not None and now - at > LATE_S
+
+    async def _answer(self, ticket: Ticket, request: Request) -> SubmitVerdict | Stuck:
+        return await answer_of(self._context, self._beside.room, ticket, request)
+
+    def _request(self, ticket: Ticket, generation: int) -> Request:
+        """Return the request of one attempt: the same one, however often it is asked for."""
+        context, n = self._context, ticket.row.n
         values = ticket.row.values()
         files = local_files(values, ticket.row.base)
         fault = self._check.fault(values, files) if files else None  # they may have changed
         if fault is not None:
             raise RowUnusable(fault)
 
-        callback = self._context.claims.callback(ticket.row.n, ticket.generation + 1)
+        callback = context.claims.callback(n, generation)
         if callback is None:
-            return self._context.provider.submit(values, files)
+            request = context.provider.submit(values, files)
+        else:
+            request = context.provider.submit(values, files, callback)
 
-        return self._context.provider.submit(values, files, callback)
+        return context.marks.put(request, n, generation)
 
     def _reserve(self, ticket: Ticket) -> bool:
         """Reserve the job that is about to be made; False: the row is looked after otherwise."""
@@ -131,9 +172,7 @@ class Submitter:
         context, gate = self._context, self._lane.gate
         match self._settled(ticket, verdict):
             case Accepted() as verdict:
-                gate.succeeded(ticket)
-                self._beside.credits.accepted()
-                await self._accept(ticket, verdict)
+                await self._accepted(ticket, verdict)
             case Refused() as verdict:
                 self._beside.credits.refused(ticket)
                 self._back.no_job(ticket)
@@ -144,8 +183,8 @@ class Submitter:
                 await self._back.halt(ticket, verdict, turn)
             case Doubt() as verdict:
                 gate.failed(context.clock.now(), ticket)
-                if not context.claims.hold(ticket, verdict.error):
-                    await self.doubt(ticket, verdict.error)
+                if not self.resends.take(ticket, verdict.error):
+                    await self._wait_or_doubt(ticket, verdict.error)
             case Stuck() as verdict:
                 await self._back.unstick(ticket, verdict)
 
@@ -160,6 +199,24 @@ class Submitter:
 
         return Accepted(named)  # there is a job, whatever the answer says
 
+    async def _accepted(self, ticket: Ticket, verdict: Accepted) -> None:
+        self._lane.gate.succeeded(ticket)
+        self._beside.credits.accepted()
+        await self._accept(ticket, verdict)
+
+    async def _adopted(self, ticket: Ticket, verdict: Accepted) -> None:
+        """Take the job of a row that was held in doubt and sent again under its key."""
+        context, n = self._context, ticket.row.n
+        self._lane.gate.succeeded(ticket)
+        self._beside.credits.accepted()
+        context.jobs.keep()
+        claim = Claim(n, ticket.generation, verdict.job_id, "the answer to the same submit again")
+        (is_taken,) = await self._beside.doubts.adopter.take_out([claim])
+        context.slots.release()
+        context.log.info(
+            "doubt.answered", id=ticket.row.id, job_id=verdict.job_id, is_taken=is_taken
+        )
+
     async def accept(self, ticket: Ticket, job_id: str) -> None:
         """Take the job that a call named for a submit that was not answered."""
         await self._accept(ticket, Accepted(job_id))
@@ -169,7 +226,7 @@ class Submitter:
         context.jobs.keep()
         at = context.clock.wall()
         mine = await context.recorder.commit(
-            Accept(ticket.row.n, at, verdict.job_id, verdict.request_id)
+            Accept(ticket.row.n, at, verdict.job_id, verdict.request_id), ticket
         )
         if not mine:
             reason = f"the API answered with job id {verdict.job_id!r}, which is another row's"
@@ -181,6 +238,11 @@ class Submitter:
         ticket.born = context.clock.now()
         context.log.info("job.accepted", id=ticket.row.id, job_id=ticket.job_id)
         self._beside.follow(ticket)
+
+    async def _wait_or_doubt(self, ticket: Ticket, error: RowError) -> None:
+        """Wait for a call that names the job, if the API makes calls."""
+        if not self._context.claims.hold(ticket, error):
+            await self.doubt(ticket, error)
 
     async def doubt(self, ticket: Ticket, error: RowError) -> None:
         """Sent, and nobody knows what became of it: it may have made a job."""
@@ -196,29 +258,5 @@ class Submitter:
             await self.doubt(ticket, unknown("the run was ended before an answer came"))
 
     async def _hold(self, ticket: Ticket, error: RowError) -> None:
-        """Hold a row in doubt, or do as the user chose."""
-        context = self._context
-        if self._resubmits():
-            context.recorder.count(DUPLICATES)
-            await context.recorder.commit(
-                Decide(ticket.row.n, context.clock.wall(), Move.RESUBMIT, note=error.message)
-            )
-            self._back.again(ticket, RETRY.delay_s(1, context.rng))
-            return
-
-        await context.end(ticket, Move.DOUBT, error=error)
-
-    def _resubmits(self) -> bool:
-        """Take one of the rows that the user chose to submit again in doubt; False: none is left.
-
-        Where the API calls, a run that ends leaves its doubts to the next process: it may be told
-        of their jobs for as long as the API tries, and nothing more is submitted here anyway.
-        """
-        context, settings = self._context, self._context.settings
-        if settings.on_doubt != "resubmit":
-            return False
-
-        if settings.webhook_url is not None and context.control.interrupted.is_set():
-            return False
-
-        return context.jobs.risk_duplicate(settings.max_duplicates)
+        if await self._beside.doubts.frees(ticket, error):
+            self._back.again(ticket, RETRY.delay_s(1, self._context.rng))

@@ -77,22 +77,14 @@ class Withdrawals:
 
     async def later(self, ticket: Ticket, verdict: Later) -> None:
         """No job now: put the row back, and slow down as the answer asks."""
-        context, gate = self._context, self._lane.gate
-        now = context.clock.now()
+        context = self._context
         if verdict.resubmission:
             self.advised(ticket)
         else:
             self.no_job(ticket)
 
-        if verdict.throttled:
-            context.recorder.count("throttled")
-            gate.throttled(now, verdict.retry_after_s, ticket)
-        else:
-            gate.failed(now, ticket)
-            ticket.spent += 1
-            if verdict.retry_after_s is not None:
-                gate.throttled(now, verdict.retry_after_s, ticket)
-
+        self.slow_down(ticket, verdict)
+        ticket.spent += not verdict.throttled
         if ticket.spent >= context.settings.max_attempts:
             await context.end(ticket, Move.EXHAUST, error=verdict.error)
             return
@@ -108,6 +100,18 @@ class Withdrawals:
             )
         )
         self.again(ticket, 0.0 if verdict.throttled else RETRY.delay_s(ticket.spent, context.rng))
+
+    def slow_down(self, ticket: Ticket, verdict: Later) -> None:
+        """Do with the lane as the answer asks. What is no throttle is a failure."""
+        context, gate, now = self._context, self._lane.gate, self._context.clock.now()
+        if verdict.throttled:
+            context.recorder.count("throttled")
+            gate.throttled(now, verdict.retry_after_s, ticket)
+            return
+
+        gate.failed(now, ticket)
+        if verdict.retry_after_s is not None:
+            gate.throttled(now, verdict.retry_after_s, ticket)
 
     async def unstick(self, ticket: Ticket, held_up: Stuck) -> None:
         """Nothing left because of this machine: no attempt is spent, and the API is not to blame.

@@ -11,7 +11,7 @@ API: `reading` (bytes to values), `waiting` and `limit_headers` (headers to time
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, Self
 
@@ -22,6 +22,7 @@ from batcher.core.secret import Secret
 from batcher.core.verdict import (
     BalanceVerdict,
     CallVerdict,
+    JobsVerdict,
     Model,
     ModelsVerdict,
     PriceVerdict,
@@ -30,6 +31,7 @@ from batcher.core.verdict import (
 )
 
 Files = Sequence[LocalFile]  # what a row uploads, in its own order; most rows have one at most
+Marked = Callable[[Request, str], Request]  # a submit and its mark -> the submit that carries it
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Limits:
     submit: str | None = None  # such as "5/m,100/d"
     status: str | None = None
     price: str | None = None  # of all price questions together
+    total: str | None = None  # of submits and status reads together, where they are counted so
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,50 @@ class Callbacks(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """The API makes one job for one key, however often a submit comes with it.
+
+    So a submit without an answer may be sent once more as it was, and only an answer with a job id
+    says what became of it: limits and checks come before such a key is looked at. The API counts
+    keys by account; one that counts them by API key, or that looks only at running requests, does
+    not have this. A mark is 32 hexadecimal digits, of one attempt alone and the same after a
+    restart.
+    """
+
+    mark: Marked  # how the key travels: `marks.in_header("Idempotency-Key")`, `marks.in_field(…)`
+    honoured_s: float  # for so long, from the first submit on, as the API's pages say
+
+
+class Listing(Protocol):
+    """The list of an account's jobs, where an API has one that tells what each submit said of it.
+
+    It tells which job a submit without an answer made, and, once it is settled, that it made none.
+    So it must be whole: a job that is neither on a page nor on those after it does not exist. With
+    pages that shift while they are read (numbered ones of a list that is sorted by age, the newest
+    first) a job can be told twice, never left out.
+    """
+
+    settle_s: float  # after this a job that was made is surely in the list; never 0
+    pause_s: float  # the least time between two pages
+
+    def mark(self, request: Request, mark: str) -> Request:
+        """Return a submit that carries its mark, which its job has in the list."""
+        ...
+
+    def page(self, cursor: str | None, since: float) -> Request:
+        """Return the request for a page, the first one without *cursor*.
+
+        The API may leave out what is older than *since*, in epoch seconds: a day is added to what
+        is looked for, since clocks differ.
+        """
+        ...
+
+    def read_page(self, response: Response) -> JobsVerdict:
+        """Say what the answer means. Never raises. A page that is not whole is `Unreadable`."""
+        ...
+
+
 class Provider(Protocol):
     """The dialect of one API. `values` are always the run's parameters overlaid by the row's."""
 
@@ -152,6 +199,16 @@ class Provider(Protocol):
     @property
     def callbacks(self) -> Callbacks | None:
         """Calls that the API makes; None: it makes none."""
+        ...
+
+    @property
+    def idempotency(self) -> Idempotency | None:
+        """Keys under which a submit may be sent again; None: the API has none."""
+        ...
+
+    @property
+    def listing(self) -> Listing | None:
+        """The list of the account's jobs; None: the API has none that tells one from another."""
         ...
 
     def __init__(self, params: Mapping[str, object]) -> None:

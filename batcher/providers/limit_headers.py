@@ -3,6 +3,7 @@
     X-RateLimit-Limit, -Remaining, -Reset           one window, its length is not in the headers
     X-RateLimit-Daily-Limit, -Remaining, -Reset     the day
     X-RateLimit-Type: minute | daily                which of them a 429 is about
+    Retry-After                                     on any error but a 429, which has its own way
     X-RateLimit-Policy, RateLimit-Policy            5;w=60, 100;w=86400   or   "burst";q=5;w=60
     RateLimit-Limit, -Remaining, -Reset             drafts of the IETF (httpapi-ratelimit-headers),
     RateLimit                                       limit=5, remaining=1, reset=9 or "burst";r=1;t=9
@@ -65,6 +66,7 @@ def windows(response: Response, unnamed_s: float | None = None) -> tuple[WindowS
     ]
     found += [window for each in told if (window := _placed(each, policies, now))]
     found += _hit(response)
+    found += _asked_to_wait(response)
     return _joined(found, now)
 
 
@@ -128,6 +130,17 @@ def _hit(response: Response) -> Iterator[WindowSeen]:
         wait_s = retry_after_s(response)
         opens_at = response.received_at + wait_s if wait_s else None
         yield WindowSeen(TYPES[word], left=0, opens_at=opens_at)
+
+
+def _asked_to_wait(response: Response) -> Iterator[WindowSeen]:
+    """Yield the time for which an error asks everybody to stay away (RFC 9110, 10.2.3).
+
+    A 429 does so too, but closes the lane by its verdict, and a probe follows. Under a 2xx or a 3xx
+    the header is about this one job or address.
+    """
+    wait_s = retry_after_s(response) if response.status >= 400 else None
+    if wait_s and response.status != 429:
+        yield WindowSeen(wait_s, left=0, opens_at=response.received_at + wait_s)
 
 
 def _joined(found: Iterable[WindowSeen], now: float) -> tuple[WindowSeen, ...]:

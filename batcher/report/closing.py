@@ -12,6 +12,7 @@ from batcher.core.lifecycle import OUTCOMES
 from batcher.core.model import ErrorKind, StopReason
 from batcher.core.money import nanos
 from batcher.core.stats import ErrorView
+from batcher.report.held import HELD_S_MIN, held_lines
 from batcher.report.money import money_text
 from batcher.report.summary import Cost, Stopped, Summary
 from batcher.report.text import (
@@ -35,7 +36,6 @@ REASONS = {
     StopReason.THROTTLED: "the API asks for a long wait",
     StopReason.UNAVAILABLE: "the API cannot be reached",
 }
-
 BUDGETS = {"--max-cost": "AMOUNT", "--max-jobs": "N"}  # flag -> what its help calls the value
 
 
@@ -79,6 +79,7 @@ def state_lines(
         *_table(summary, directory),
         *_calls(summary),
         *_money(summary),
+        *(held_lines(summary.held_back) if summary.wall_s >= HELD_S_MIN else ()),
         *_stop(summary.stopped),
         *_doubts(summary, could_be_called=could_be_called),
         *_look_at(summary, directory, program),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from batcher.core.lifecycle import OUTCOMES
 from batcher.core.stats import LaneView, Snapshot
-from batcher.report.text import count_text, duration_text, plain, rate_text
+from batcher.report.text import count_text, duration_text, plain, rate_text, span_text
+
+NARROW = 0.1  # of the time that is left: a span that is no wider is one number
 
 
 def progress_line(shot: Snapshot) -> str:
@@ -14,12 +16,21 @@ def progress_line(shot: Snapshot) -> str:
     parts += [f"{lane.name} {rate_text(lane.per_s)}" for lane in shot.lanes if lane.started]
     parts += [closed_text(lane) for lane in shot.lanes if lane.closed_s is not None]
     if shot.eta_s is not None:
-        parts.append(f"left {duration_text(shot.eta_s)}")
+        parts.append(f"left {left_text(shot)}")
 
     if shot.binding:
         parts.append(f"held back by: {plain(shot.binding)}")
 
     return " · ".join(parts)
+
+
+def left_text(shot: Snapshot) -> str:
+    """Return how long it still takes: a span while that is wide, eight times in ten within it."""
+    middle_s, low_s, high_s = shot.eta_s or 0.0, shot.eta_low_s, shot.eta_high_s
+    if low_s is None or high_s is None or high_s - low_s < NARROW * middle_s:
+        return duration_text(middle_s)
+
+    return span_text(low_s, high_s)
 
 
 def closed_text(lane: LaneView) -> str:

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from batcher.core.lifecycle import OUTCOMES, State
 from batcher.core.stats import LaneView, Snapshot
+from batcher.report.lines import left_text
 from batcher.report.text import count_text, duration_text, plain, rate_text, stop_text
 
 UP = "\x1b[{}A\r"
@@ -112,7 +113,7 @@ def _line(*parts: tuple[str, str]) -> Text:
 def _head(shot: Snapshot, title: str) -> RenderableType:
     time = duration_text(shot.elapsed_s)
     if shot.eta_s is not None and shot.stop is None:
-        time += f", {duration_text(shot.eta_s)} left"
+        time += f", {left_text(shot)} left"
 
     head = Table.grid(expand=True)
     head.add_column(no_wrap=True, overflow="ellipsis", ratio=1)

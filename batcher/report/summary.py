@@ -11,7 +11,7 @@ together: the file's, as the process found it, plus its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -19,9 +19,11 @@ from typing import Literal
 import msgspec
 
 from batcher.adapters.atomic import write_atomically
+from batcher.core.binding import Held
 from batcher.core.lifecycle import State
 from batcher.core.model import Stop, iso
 from batcher.core.money import amount
+from batcher.report.held import HeldBack, held_back_of
 
 NAME = "summary.json"
 VERSION = 1
@@ -84,6 +86,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     throttled: int = 0
     refunds: Refunds = Refunds()
     cost: Cost | None = None  # None: not one price is known
+    held_back: tuple[HeldBack, ...] = ()  # the longest first
     wall_s: float = 0.0
     updated: str | None = None
 
@@ -195,6 +198,7 @@ def seen_from_outside(
         state=state,
         stopped=last.stopped if last is not None and state == "stopped" else None,
         waiting=last.waiting if last is not None and state == "running" else None,
+        held_back=() if last is None else last.held_back,
         wall_s=0.0 if last is None else last.wall_s,
         updated=None if last is None else last.updated,
     )
@@ -265,6 +269,7 @@ class SummaryFile:
         elapsed_s: float,
         at: float,
         waiting: str | None = None,
+        held: Sequence[Held] = (),
     ) -> Summary:
         """Replace the file; *elapsed_s* is the time of this process. Raises `OSError`."""
         summary = summary_of(
@@ -276,5 +281,7 @@ class SummaryFile:
             currency=self._currency,
             waiting=waiting,
         )
+        told = held_back_of(held, self._before.held_back)
+        summary = msgspec.structs.replace(summary, held_back=told)
         write_atomically(self._path, summary.as_json() + b"\n")
         return summary

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode's general categories
 
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+SPAN_MIN = 3  # of a unit, from which a span is told in it: `90 to 150 min`, not `2 to 2 h`
+
 
 def plain(text: object, chars_max: int = 200) -> str:
     """Return *text* in one line, unprintable characters as escapes, cut to *chars_max*."""
@@ -50,9 +53,16 @@ def duration_text(seconds: float) -> str:
 
 
 def _parts(seconds: int) -> Iterator[tuple[int, str]]:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+    for size, unit in _UNITS:
         amount, seconds = divmod(seconds, size)
         yield amount, unit
+
+
+def span_text(low_s: float, high_s: float) -> str:
+    """Return a span of time in the largest unit that suits its end: `9 to 13 min`."""
+    size, unit = next(found for found in _UNITS if high_s >= SPAN_MIN * found[0] or found[0] == 1)
+    low, high = round(low_s / size), max(1, round(high_s / size))
+    return f"{'' if low == high else f'{low:,} to '}{high:,} {unit}"
 
 
 def rate_text(per_s: float) -> str:

@@ -54,6 +54,10 @@ class FaultPlan:
     body_bytes_max: int = count("largest request, else 413; 0 = 75 MB")
     large_as: str = words("page|json", "what a 413 is")
 
+    # What some APIs have, and these two have not (here by headers that both take)
+    idempotent: float = seconds("for which a submit's Idempotency-Key makes one job; 0 = never")
+    listing: float = seconds("until a job is in the list at /jobs; 0 = there is no list")
+
     # Status reads
     status_drop: float = share("status reads cut off")
     status_error: float = share("status reads answered 5xx")
@@ -185,6 +189,7 @@ _ALIASES: Final = {
 _GROUPS: Final[Mapping[str, str]] = {
     "duration_s": "Times",
     "no_connect": "Submits",
+    "idempotent": "What neither API has: keys, and a list of jobs",
     "status_drop": "Status reads",
     "rejected": "Jobs",
     "submits_per_minute": "Limits",

@@ -74,6 +74,7 @@ class Job:
     reads: int = 0
     endings: int = 0  # reads that found it ended
     fetches: int = 0  # of its result files
+    mark: str = ""  # what its submit was to be known by in the list
 
     @property
     def charged(self) -> bool:

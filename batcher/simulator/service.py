@@ -24,7 +24,9 @@ from batcher.simulator.files import FILES_PATH, Files
 from batcher.simulator.form import read_form
 from batcher.simulator.hooks import Notice, Outbox, Target
 from batcher.simulator.jobs import make_job
+from batcher.simulator.keys import Keys
 from batcher.simulator.ledger import Job, Ledger, Order
+from batcher.simulator.listing import LISTING_PATH, answer_list, mark_of
 from batcher.simulator.removit.api import Removit
 from batcher.simulator.wire import Answer, Fate, Received, Reply
 
@@ -59,6 +61,7 @@ class Simulation:
         self._account_hook = account_hook and replace(account_hook, is_own=False)
         self.files = Files(self._account, self._chance, files_origin)
         self._api = APIS[api](self.files)
+        self._keys = Keys()
         self.outbox = Outbox(self._account, self._chance, self._compose)
 
     @property
@@ -108,6 +111,10 @@ class Simulation:
         if received.path.startswith(FILES_PATH):
             return self.files.answer(received, now_s)
 
+        if self.plan.listing and received.path == LISTING_PATH:
+            call = self._call(received, now_s, "list", self.ledger.question_arrived("list"))
+            return self._question(call, answer_list(call))
+
         match self._api.lane(received):
             case Lane.SUBMIT:
                 return self._submit(received, now_s)
@@ -115,11 +122,12 @@ class Simulation:
                 return self._status(received, now_s)
             case _:
                 call = self._call(received, now_s, received.path)
-                answer = self._api.other(call)
-                if call.strikes("question_garbled"):
-                    answer = _half(answer)
+                return self._question(call, self._api.other(call))
 
-                return self._reply(call, "other", answer)
+    def _question(self, call: Call, answer: Answer) -> Reply:
+        return self._reply(
+            call, "other", _half(answer) if call.strikes("question_garbled") else answer
+        )
 
     def _submit(self, received: Received, now_s: float) -> Reply:
         form = read_form(received)
@@ -134,9 +142,21 @@ class Simulation:
         if isinstance(order, Answer):
             return self._reply(call, "submit", order)
 
-        job = make_job(call, order)
-        self._expect_calls(call, job)
+        known = self._keys.find(call)
+        if isinstance(known, Answer):
+            return self._reply(call, "submit", known)
+
+        job = known or self._make(call, order)
         return self._deliver(call, job)
+
+    def _make(self, call: Call, order: Order) -> Job:
+        job = make_job(call, order)
+        self._keys.keep(call, job)
+        if self.plan.listing:
+            job.mark = mark_of(call.received)
+
+        self._expect_calls(call, job)
+        return job
 
     def _expect_calls(self, call: Call, job: Job) -> None:
         target, account = self._api.target(call), self._account_hook

@@ -87,6 +87,7 @@ class SimulatedTransport:
 def _received(request: Request, headers: Mapping[str, str]) -> Received:
     path, _, query = request.path.partition("?")
     files = tuple(_upload(part) for part in request.files)
+    headers = {**headers, **{name.lower(): value for name, value in request.headers}}
     if request.form or files:
         headers = {**headers, "content-type": "multipart/form-data; boundary=simulated"}
     elif request.json is not None:

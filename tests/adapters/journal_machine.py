@@ -120,7 +120,7 @@ class ModelRow:
             return
 
         last = self.attempts[-1]
-        if self.state is State.INTENT:
+        if self.state is State.INTENT or move is Move.WITHDRAW:  # of a doubt: proved later
             last.closed_by = move
 
         if move in (Move.ACCEPT, Move.ADOPT):

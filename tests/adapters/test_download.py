@@ -8,6 +8,7 @@ import hashlib
 import os
 import stat
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from batcher.adapters import download, download_checks
+from batcher.adapters import download, download_answer, download_checks
 from batcher.adapters.download import (
     RESUME_BYTES_MIN,
     Downloader,
@@ -264,6 +265,19 @@ async def test_body_of_an_error_need_not_come(tmp_path: Path, more: bytes) -> No
         assert isinstance(await failure(server.url, tmp_path), Expired)
 
 
+async def test_body_of_an_error_may_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An expired address is one, although the rest of its answer never comes."""
+    monkeypatch.setattr(download_answer, "ERROR_S", 0.05)
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(b"HTTP/1.1 403 No\r\nContent-Length: 100\r\n\r\n<")
+        peer.wait_gone()
+
+    with hostile(script) as server:
+        assert isinstance(await failure(server.url, tmp_path), Expired)
+
+
 def _drip(peer: Peer) -> None:
     peer.request()
     peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n")
@@ -308,6 +322,38 @@ async def test_file_that_does_not_come_whole_is_none(
         error = await failure(server.url, tmp_path, stall_s=STALL_S)
 
     assert error.retriable == retriable
+
+
+async def test_a_deadline_that_is_moved_too_late_has_passed(tmp_path: Path) -> None:
+    """A process that was stopped for longer finds more of a file, and a failure that may pass."""
+    began, asleep, sent = threading.Event(), threading.Event(), threading.Event()
+    piece = bytes(download.PROGRESS_BYTES + 1)
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n", piece)
+        began.set()
+        asleep.wait(PATIENCE_S)
+        peer.send(piece)
+        sent.set()
+        peer.wait_gone()
+
+    async def sleep_beyond_the_deadline() -> None:
+        await anyio.to_thread.run_sync(began.wait, PATIENCE_S)
+        while not contents(tmp_path):  # noqa: ASYNC110  the part appears in a file system
+            await anyio.sleep(0.001)
+
+        asleep.set()
+        sent.wait(PATIENCE_S)  # blocks the loop, as SIGSTOP would
+        time.sleep(2 * STALL_S)  # noqa: ASYNC251  that is the point
+
+    with hostile(script) as server:
+        async with anyio.create_task_group() as group:
+            group.start_soon(sleep_beyond_the_deadline)
+            with pytest.raises(DownloadFailed, match="stood still") as caught:
+                await fetch(server.url, tmp_path, stall_s=STALL_S)
+
+    assert caught.value.retriable
 
 
 # --- A connection that breaks --------------------------------------------------------------------

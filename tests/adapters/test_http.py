@@ -37,7 +37,12 @@ NEVER_S = 1.0  # time-out of a request that is never answered: no test depends o
 
 
 def transport_to(
-    url: str, *, connections: int = 4, body_bytes_max: int = 4_096, key: str = KEY
+    url: str,
+    *,
+    connections: int = 4,
+    body_bytes_max: int = 4_096,
+    key: str = KEY,
+    user_agent: str = "batcher/test",
 ) -> HttpTransport:
     """Return a transport for a test server."""
     return HttpTransport(
@@ -46,7 +51,7 @@ def transport_to(
         "",
         lambda: Secret(key, "a test"),
         connections=connections,
-        user_agent="batcher/test",
+        user_agent=user_agent,
         body_bytes_max=body_bytes_max,
         wall=lambda: 1234.5,
     )
@@ -102,6 +107,21 @@ async def test_answer_is_returned_whole() -> None:
     assert "".join(answer.headers.values()).encode()  # no lone surrogates: they break every encoder
 
 
+async def test_a_request_sends_its_own_headers_beside_the_key() -> None:
+    """A mark that travels in a header arrives, and no request can put another key in its place."""
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.answer(202)
+
+    marks = (("Idempotency-Key", "row 1 try 1"), ("X-API-Key", "another"))
+    with hostile(script) as server:
+        await send(server.url, Request("POST", "/jobs", json=b"{}", headers=marks))
+
+    assert server.requests[0].headers["idempotency-key"] == "row 1 try 1"
+    assert server.requests[0].headers["x-api-key"] == KEY
+
+
 async def test_an_echoed_key_is_not_passed_on() -> None:
     """An API that says which key it refused does not bring it into a record or a log."""
 
@@ -116,19 +136,21 @@ async def test_an_echoed_key_is_not_passed_on() -> None:
 
 
 async def test_an_echoed_key_is_known_in_other_spellings() -> None:
-    """JSON may escape its slash, a URL its bar, and a header may carry it too."""
+    """JSON may escape its slash or any letter, a URL its bar, and a header may carry it too."""
 
     def script(peer: Peer) -> None:
         peer.request()
         peer.answer(
-            401, b'{"message":"7|a\\/b, 7|a/b"}', "Location: https://x.example/?k=7%7Ca%2Fb"
+            401,
+            rb'{"message":"7|a\/b, 7|a/b, \u0037|\u0061\u002Fb, \\u0037 \u0022"}',
+            "Location: https://x.example/?k=7%7Ca%2Fb",
         )
 
     with hostile(script) as server:
         async with transport_to(server.url, key="7|a/b") as transport:
             answer = await transport.send(SUBMIT, timeout_s=PATIENCE_S)
 
-    assert answer.body == b'{"message":"***, ***"}'
+    assert answer.body == rb'{"message":"***, ***, ***, \\u0037 \u0022"}'
     assert answer.headers["location"] == "https://x.example/?k=***"
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -145,37 +143,55 @@ def test_what_the_journal_did_not_commit_can_be_taken_back(tmp_path: Path) -> No
 # --- A disk that fails -----------------------------------------------------------------------
 
 
+class SmallDisk:
+    """A disk with so much room for each file, which then refuses with an error."""
+
+    def __init__(self, room: int, error: int = errno.ENOSPC) -> None:
+        self.room = room
+        self._error = error
+
+    def __call__(self, fd: int, data: memoryview) -> int:
+        """Write as much as fits, and refuse when nothing does."""
+        left = self.room - os.fstat(fd).st_size
+        if left <= 0:
+            raise OSError(self._error, os.strerror(self._error))
+
+        return os.write(fd, data[:left])
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT], ids=["disk", "quota"])
 @pytest.mark.parametrize("room", [100, 101, 150, 199])
-def test_a_full_disk_leaves_whole_lines_and_can_be_tried_again(tmp_path: Path, room: int) -> None:
+def test_a_full_disk_leaves_whole_lines_and_can_be_tried_again(
+    tmp_path: Path, room: int, error: int
+) -> None:
     """A write that did not fit is taken back from every file of the group; with room it works."""
-    code = f"""
-import resource
-from pathlib import Path
-from batcher.adapters.outcomes import DiskFull, OutcomeFiles
-from batcher.core.lifecycle import State
+    line = b'{"id":"' + b"x" * 90 + b'"}'
+    disk = SmallDisk(room, error)
+    files = OutcomeFiles(tmp_path, write=disk)
+    files.recover({})
+    files.append([(State.FAILED, line)])
+    group = [(State.SUCCEEDED, b"{}"), (State.FAILED, line)]
+    with pytest.raises(DiskFull) as refused:
+        files.append(group)
 
-folder, line = Path({str(tmp_path)!r}), b'{{"id":"' + b"x" * 90 + b'"}}'
-files = OutcomeFiles(folder)
-files.recover({{}})
-files.append([(State.FAILED, line)])
-group = [(State.SUCCEEDED, b"{{}}"), (State.FAILED, line)]
-free = resource.RLIM_INFINITY
-resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, free))
-try:
-    files.append(group)
-except DiskFull as error:
-    assert error.disk_full and error.exit_code == 74
-else:
-    raise SystemExit("it fitted")
+    assert refused.value.disk_full
+    assert content(tmp_path, "failed.jsonl") == line + b"\n"
+    assert content(tmp_path, "succeeded.jsonl") == b""
+    disk.room = 10_000
+    assert files.append(group) == {"succeeded.jsonl": 3, "failed.jsonl": 200}
+    assert content(tmp_path, "failed.jsonl") == (line + b"\n") * 2
+    files.close()
 
-assert (folder / "failed.jsonl").read_bytes() == line + b"\\n"
-assert (folder / "succeeded.jsonl").read_bytes() == b""
-resource.setrlimit(resource.RLIMIT_FSIZE, (free, free))
-assert files.append(group) == {{"succeeded.jsonl": 3, "failed.jsonl": 200}}
-assert (folder / "failed.jsonl").read_bytes() == (line + b"\\n") * 2
-files.close()
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+def test_a_limit_on_the_size_of_files_is_no_lack_of_room(tmp_path: Path) -> None:
+    """`ulimit -f`: nobody can free space for that, so it is not waited for."""
+    files = OutcomeFiles(tmp_path, write=SmallDisk(10, errno.EFBIG))
+    files.recover({})
+    with pytest.raises(StorageError, match="File too large") as refused:
+        files.append([(State.FAILED, record(1))])
+
+    assert not refused.value.disk_full
+    files.close()
 
 
 class FailingSync:

@@ -20,6 +20,7 @@ EDIT = {"prompt": "both", "model": "Flux_2_Klein_4B_BF16", "steps": 4, "seed": 7
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No batcher.toml of anybody counts."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BATCHER_STATE_DIR", str(tmp_path / "state"))
 
 
 def dry_run(provider: str, *words: str, **row: object) -> str:
@@ -83,11 +84,12 @@ def test_how_long_the_limits_make_it() -> None:
     given = dry_run("deapi", *task, "--rate", "1/h", **row)
     one = dry_run("deapi", *task, "--rate", "1/h", "--max-jobs", "1", **row)
 
-    assert "time           about 2 min: 2 submits at 1/m\n" in free
-    assert "\n               with a paid account --set tier=premium: about 2 s\n" in free
-    assert "time           about 2 s: 2 submits at 60/m\n" in paid
-    assert "time           about 2 h: 2 submits at 1/h\n" in given
-    assert "time           about 1 h: 1 submit at 1/h\n" in one
+    assert "time           at least 2 min\n" in free
+    assert "limit          submit limit 1/m: 2 submits take 2 min\n" in free
+    assert "faster         with a paid account --set tier=premium: at least 2 s\n" in free
+    assert "limit          submit limit 60/m: 2 submits take 2 s\n" in paid
+    assert "limit          submit limit 1/h: 2 submits take 2 h\n" in given
+    assert "limit          submit limit 1/h: 1 submit takes 1 h\n" in one
     assert "tier" not in given + one
     assert "paid account" not in paid
 
@@ -99,8 +101,9 @@ def test_a_days_cap_says_what_becomes_of_the_run() -> None:
     stops = dry_run("removit", *words, file_url=url)
     stays = dry_run("removit", *words, "--max-wait", "25h", file_url=url)
 
-    assert "time           2 days: 2 submits at 1/d\n" in stops
-    assert "stops at each day's limit; resume goes on, and --max-wait 25h stays instead" in stops
+    assert "time           at least 2 days\n" in stops
+    assert "limit          submit limit 1/d: 2 submits take 2 days\n" in stops
+    assert "warning        stops at each day's limit; resume goes on" in stops
     assert "2 days" in stays
     assert "stops at" not in stays
 

@@ -58,13 +58,13 @@ def test_a_key_is_replaced_while_a_run_goes_on(tmp_path: Path) -> None:
     with hostile(rotation.serve) as server:
         shell.base_url = server.url
         done = shell.do(
-            *shell.run_words("--api-key-file", "key", "--json", "--max-duration", "4s"),
+            *shell.run_words("--api-key-file", "key", "--json", "--job-timeout", "2s"),
             *("--log-level", "debug"),
         )
 
     told = [done.stdout.encode(), done.stderr.encode()]
     told += [path.read_bytes() for path in (tmp_path / RUN).iterdir()]
-    assert (done.returncode, rotation.jobs) == (4, 3), done.stderr
+    assert (done.returncode, rotation.jobs) == (3, 3), done.stderr
     assert b"not_found" in b"".join(told)
     assert not any(key.encode() in text for key in (OLD, NEW) for text in told)
 
@@ -78,15 +78,15 @@ def test_a_resume_goes_on_with_any_key_of_the_run(tmp_path: Path) -> None:
     file.chmod(0o600)
     with hostile(Rotation(file).serve) as server:
         shell.base_url = server.url
-        shell.do(*shell.run_words("--api-key-file", "key", "--max-duration", "3s"))
+        shell.do(*shell.run_words("--api-key-file", "key", "--job-timeout", "2s"))
         assert file.read_text() == NEW
         codes = []
         for key in (OLD, "a-key-of-somebody-else"):
             file.write_text(key)
-            words = ("--api-key-file", "key", "--max-duration", "500ms")
+            words = ("--api-key-file", "key")
             codes.append(shell.do("resume", RUN, *words).returncode)
 
-    assert codes == [4, 2]
+    assert codes == [3, 2]
 
 
 def test_a_key_that_came_by_a_pipe_is_read_once() -> None:

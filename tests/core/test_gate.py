@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from batcher.core.gate import FAILURES_MAX, WAIT_MAX_S, Gate
+from batcher.core.ramp import RAMP_FROM, RAMP_S
 
 
 @pytest.fixture
@@ -81,6 +82,51 @@ def test_after_a_closing_only_one_probe_is_out(gate: Gate) -> None:
     assert gate.wait_s(later) == 0
     gate.started()
     assert gate.wait_s(later) == 0
+
+
+def test_after_the_probe_the_lane_comes_back_along_a_line(gate: Gate) -> None:
+    """Not at once: a tenth of the pace first, nine tenths within three seconds, then all of it."""
+    assert gate.share(50.0) == 1.0
+    gate.throttled(100.0, 10.0)
+    gate.started()
+    gate.succeeded()
+
+    shares = [gate.share(200.0 + at / 10) for at in range(41)]
+    assert shares[0] == pytest.approx(RAMP_FROM)
+    assert shares == sorted(shares)
+    assert shares[15] < 0.6
+    assert shares[int(RAMP_S * 9)] >= 0.9
+    assert shares[-1] == 1.0
+
+
+def test_a_hold_needs_no_ramp(gate: Gate) -> None:
+    """When a window opens nothing went wrong: the lane goes on where it stopped."""
+    gate.hold_until(110.0, "limit")
+    gate.started("a")
+    gate.succeeded("a")
+
+    assert gate.share(120.0) == 1.0
+
+
+@pytest.mark.parametrize("told_s", [0.0, 1.0, 2.0])
+def test_a_storm_with_short_waits_costs_few_probes(gate: Gate, told_s: float) -> None:
+    """Retry-After of a second, said for half a minute, is not taken at its word each time."""
+    now, refused = 100.0, 0
+    gate.throttled(now, told_s, "first")
+    while now < 130.0:
+        now += gate.wait_s(now)
+        if now < 130.0:
+            probe = object()
+            gate.started(probe)
+            gate.throttled(now, told_s, probe)
+            refused += 1
+
+    assert refused < 10
+    assert now < 130.0 + 7.0
+    gate.started("last")
+    gate.succeeded("last")
+    gate.throttled(now, told_s, "later")
+    assert gate.wait_s(now) <= told_s + 1.0
 
 
 def test_a_late_answer_from_before_the_closing_does_not_open_it(gate: Gate) -> None:

@@ -20,9 +20,8 @@ from batcher.core.looking import (
     READS_MIN,
     Looking,
     affordable,
-    plan_at,
-    plan_for,
 )
+from batcher.core.planning import plan_at, plan_for
 from batcher.core.survival import Curve
 
 BACKOFF = Backoff(first_s=4.0, factor=2.0, cap_s=60.0)
@@ -40,7 +39,7 @@ def follow(looking: Looking, job_s: float, rng: Random, now: float) -> tuple[int
     """Look at one job until its end is seen; return the reads and the delay."""
     low_s, reads = 0.0, 0
     while True:
-        age_s = looking.next_age_s(low_s, reads, rng)
+        age_s = looking.next_age_s(low_s, reads, rng.random())
         reads += 1
         looking.saw(Look(low_s, age_s, ended=job_s <= age_s), now + age_s)
         if job_s <= age_s:
@@ -120,7 +119,7 @@ def test_without_knowledge_the_backoff_decides() -> None:
     assert looking.stay_s is None
     assert looking.chance(10.0, 20.0) == 1.0
     expected = 30.0 + BACKOFF.delay_s(3, Random(5))
-    assert looking.next_age_s(30.0, 3, Random(5)) == expected
+    assert looking.next_age_s(30.0, 3, Random(5).random()) == expected
 
 
 def test_a_known_service_is_seen_soon_with_few_reads() -> None:
@@ -140,18 +139,22 @@ def test_a_service_that_changed_is_found_out(after_s: float) -> None:
 
 
 def test_some_jobs_are_looked_at_early() -> None:
-    """About one in 25 first looks comes before the plan says, whatever was learned."""
+    """About one in 16 first looks comes before the plan says, whatever was learned."""
     looking, rng = well_taught(), Random(10)
-    firsts = [looking.next_age_s(0.0, 0, rng) for _ in range(2_000)]
+    firsts = [looking.next_age_s(0.0, 0, rng.random()) for _ in range(2_000)]
     usual = sorted(firsts)[1_000]
-    assert 40 < sum(age < 0.92 * usual for age in firsts) < 130
+    assert 80 < sum(age < 0.92 * usual for age in firsts) < 170
 
 
-@given(st.floats(min_value=0.0, max_value=1e6), st.integers(0, 2_000), st.integers(0, 2**32))
-def test_no_pause_is_without_a_bound(low_s: float, tries: int, seed: int) -> None:
+@given(
+    st.floats(min_value=0.0, max_value=1e6),
+    st.integers(0, 2_000),
+    st.floats(min_value=0.0, max_value=1.0, exclude_max=True),
+)
+def test_no_pause_is_without_a_bound(low_s: float, tries: int, luck: float) -> None:
     """A look comes after the last one, and never later than the cap or twice the age."""
     looking = well_taught()
-    pause_s = looking.next_age_s(low_s, tries, Random(seed)) - low_s
+    pause_s = looking.next_age_s(low_s, tries, luck) - low_s
     assert 0 < pause_s <= 3_600
     assert pause_s <= max(90.0, 1.1 * low_s)
 
@@ -160,7 +163,7 @@ def test_a_job_that_never_ends_is_not_hammered() -> None:
     """Soon after all that is known, looks are no denser than the backoff makes them at its cap."""
     looking, rng, ages = well_taught(), Random(11), [0.0]
     while ages[-1] < 20_000:
-        ages.append(looking.next_age_s(ages[-1], len(ages) - 1, rng))
+        ages.append(looking.next_age_s(ages[-1], len(ages) - 1, rng.random()))
 
     assert sum(age < 120 for age in ages) < 40
     assert min(high - low for low, high in pairwise(ages) if low > 1_800) >= 30.0
@@ -171,7 +174,7 @@ def test_the_cap_holds_for_what_was_learned() -> None:
     teacher = taught(600.0)
     looking = Looking(BACKOFF, cap_s=100.0, durations=teacher.durations)
     assert looking.plan is not None
-    assert looking.next_age_s(0.0, 0, Random(12)) <= 100.0
+    assert looking.next_age_s(0.0, 0, 0.9) <= 100.0
 
 
 def test_earlier_runs_are_the_start() -> None:
@@ -179,7 +182,7 @@ def test_earlier_runs_are_the_start() -> None:
     kept = json.loads(json.dumps(well_taught().durations.kept()))
     looking = Looking(BACKOFF, reads=4.0, durations=Durations.from_kept(kept))
     assert looking.stay_s == pytest.approx(60.0, rel=0.1)
-    assert 45 < sorted(looking.next_age_s(0.0, 0, Random(n)) for n in range(99))[50] < 65
+    assert 45 < sorted(looking.next_age_s(0.0, 0, n / 99) for n in range(99))[50] < 65
 
 
 def test_plans_are_not_made_too_often() -> None:

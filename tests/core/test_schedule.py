@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from batcher.core.schedule import STALE_MIN, Schedule
+from batcher.core.schedule import (
+    PATIENCE_S,
+    RANKED_MAX,
+    STALE_MIN,
+    RankedSchedule,
+    Schedule,
+)
 
 
 @given(st.lists(st.floats(0, 1000)), st.floats(0, 1000))
@@ -144,3 +150,136 @@ def test_an_item_that_is_hastened_for_ever_leaves_nothing_behind() -> None:
 
     assert len(schedule) == 10
     assert len(schedule._heap) <= 2 * 10 + STALE_MIN + 1
+
+
+# Ranked
+
+
+RANKS = dict(enumerate((0.5, 0.9, 0.1, 0.9, 0.3, 0.7)))
+
+
+def ranked() -> RankedSchedule[int]:
+    """Return a schedule in which each number has its rank."""
+    return RankedSchedule(lambda number, now: RANKS[number])
+
+
+def emptied(schedule: RankedSchedule[int], now: float) -> list[int]:
+    """Take out all that is due."""
+    return list(iter(lambda: schedule.pop_due(now), None))
+
+
+def test_of_what_is_due_the_highest_rank_leaves_first() -> None:
+    """Equal ranks leave by their due times, and what is not due yet stays, whatever its rank."""
+    schedule = ranked()
+    for number, due in enumerate((1.0, 9.0, 2.0, 4.0, 3.0, 1.5)):
+        schedule.add(number, due)
+
+    assert emptied(schedule, 5.0) == [3, 5, 0, 4, 2]
+    assert schedule.next_due() == 9.0
+    assert emptied(schedule, 9.0) == [1]
+    assert schedule.next_due() is None
+
+
+def test_nothing_waits_for_ever_behind_higher_ranks() -> None:
+    """An item of the least rank leaves before all others once it has waited for `PATIENCE_S`."""
+    rank = {0: 0.0}
+    schedule: RankedSchedule[int] = RankedSchedule(lambda number, now: rank.get(number, 1.0))
+    schedule.add(0, 0.0)
+    left_at = None
+    for second in range(200):
+        for n in range(3):
+            schedule.add(1 + 3 * second + n, float(second))
+
+        for _ in range(2):
+            if schedule.pop_due(float(second)) == 0:
+                left_at = second
+
+    assert left_at is not None
+    assert PATIENCE_S < left_at <= PATIENCE_S + 2
+
+
+def test_a_due_item_may_still_be_put_off() -> None:
+    """Moved, it leaves its place among the due ones, and it leaves the schedule once."""
+    schedule = ranked()
+    for number in (0, 1, 2):
+        schedule.add(number, 1.0)
+
+    assert schedule.pop_due(2.0) == 1
+    assert schedule.move(0, 5.0)
+    assert not schedule.move(1, 5.0)
+    assert emptied(schedule, 3.0) == [2]
+    assert schedule.next_due() == 5.0
+    assert emptied(schedule, 5.0) == [0]
+
+
+class RankedMachine(RuleBasedStateMachine):
+    """A ranked schedule beside a table: nothing is lost, doubled or early; the best is first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.schedule = ranked()
+        self.due: dict[int, int] = {}
+        self.now = 0
+
+    @rule(number=NUMBERS, later=TIMES)
+    def add(self, number: int, later: int) -> None:
+        """An item that waits already moves."""
+        self.schedule.add(number, self.now + later)
+        self.due[number] = self.now + later
+
+    @rule(number=NUMBERS, later=TIMES)
+    def move(self, number: int, later: int) -> None:
+        """Only what waits is moved."""
+        assert self.schedule.move(number, self.now + later) is (number in self.due)
+        if number in self.due:
+            self.due[number] = self.now + later
+
+    @rule(seconds=st.integers(0, 5))
+    def wait(self, seconds: int) -> None:
+        """Time passes."""
+        self.now += seconds
+
+    @rule()
+    def pop_due(self) -> None:
+        """The highest rank of what is due leaves, if anything is."""
+        due = [number for number, at in self.due.items() if at <= self.now]
+        item = self.schedule.pop_due(self.now)
+        assert (item is None) is (not due)
+        if item is not None:
+            assert item in due
+            if self.now <= PATIENCE_S:
+                assert RANKS[item] == max(RANKS[number] for number in due)
+
+            del self.due[item]
+
+    @precondition(lambda self: len(self.due) > 3)
+    @rule()
+    def drain(self) -> None:
+        """Everything leaves."""
+        assert sorted(self.schedule.drain()) == sorted(self.due)
+        self.due = {}
+
+    @invariant()
+    def agrees(self) -> None:
+        """The length is the table's, and the next time is never later than it."""
+        assert len(self.schedule) == len(self.due)
+        following = self.schedule.next_due()
+        assert (following is None) is (not self.due)
+        if following is not None:
+            assert following == min(self.due.values()) or following <= self.now
+
+
+TestRankedSchedule = RankedMachine.TestCase
+
+
+def test_moved_items_leave_nothing_behind() -> None:
+    """Memory follows what waits, also where items are moved after they have become due."""
+    schedule = ranked()
+    for n in range(5_000):
+        for number in RANKS:
+            schedule.add(number, float(n))
+
+        schedule.pop_due(float(n))
+
+    assert len(schedule) <= len(RANKS)
+    assert len(schedule._ready) + len(schedule._line) <= 4 * len(RANKS) + STALE_MIN + RANKED_MAX

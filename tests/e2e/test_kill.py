@@ -15,6 +15,7 @@ from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
 import pytest
 
 from tests.e2e.world import KEY, World, environment, finish, wait_until, world
+from tests.support.figures import Figures
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
@@ -23,7 +24,7 @@ ROWS_PER_KILL = 100
 FAULTS = "duration=lognormal:0.6:0.6,latency=lognormal:0.01:1,drop_after=0.01,503=0.01,lag=0.1"
 
 
-def test_random_kills_cost_nothing(tmp_path: Path) -> None:
+def test_random_kills_cost_nothing(tmp_path: Path, figures: Figures) -> None:
     """Whenever it dies: one job a row, every paid job known, every row in one whole file."""
     rng = Random(20261122)
     rows = KILLS * ROWS_PER_KILL
@@ -36,6 +37,7 @@ def test_random_kills_cost_nothing(tmp_path: Path) -> None:
 
         ended = here.go("--rate", "500/s")
 
+        figures.add("kill -9 at random times", {"kills": killed, "rows": rows, **here.losses()})
         assert killed >= min(KILLS, 20)
         assert ended.returncode in (0, 3), ended.stderr
         here.assert_the_promise(rows)
@@ -45,16 +47,18 @@ def test_random_kills_cost_nothing(tmp_path: Path) -> None:
     ("sign", "code"), [(SIGINT, 130), (SIGTERM, 143), (SIGHUP, 143)], ids=["INT", "TERM", "HUP"]
 )
 def test_a_signal_ends_a_run_gracefully(sign: Signals, code: int, tmp_path: Path) -> None:
-    """Running submits are answered, files are whole, the exit code says so, a resume ends it."""
-    with world(tmp_path, faults="duration=1,latency=0.05") as here:
-        here.write_urls(300)
-        assert here.go_until(60, sign, "--rate", "60/s") == code
+    """Open submits are answered, none takes their place, the code says so, a resume ends it."""
+    with world(tmp_path, faults="latency=lognormal:1:0.6,duration=1") as here:
+        here.write_urls(100)
+        assert here.go_until(8, sign, "--rate", "1000/s", "--connections", "8") == code
+        assert here.counts()["submits"] == here.counts()["jobs"] == 8
         assert here.records("in_doubt") == []
 
+        here.change("plan", "duration=0.5")
         ended = here.go("--rate", "500/s")
 
         assert ended.returncode == 0, ended.stderr
-        here.assert_the_promise(300)
+        here.assert_the_promise(100)
 
 
 def test_nohup_is_obeyed(tmp_path: Path) -> None:

@@ -133,21 +133,33 @@ class World:
         """Return how many rows have each outcome."""
         return dict(Counter(self.outcomes().values()))
 
+    def losses(self) -> dict[str, int]:
+        """Return what must be nothing, for the figures of a proof."""
+        books = self.ledger()
+        twice, lost = self._paid_twice(books), self._lost(books)
+        return {"paid twice": len(twice), "jobs lost": len(lost)}
+
     def assert_the_promise(self, rows: int) -> None:
         """No row was paid twice, no paid job is forgotten, every row has one outcome."""
         books = self.ledger()
-        twice = [name for name, trace in books["references"].items() if trace["jobs"] > 1]
+        twice, lost = self._paid_twice(books), self._lost(books)
         assert not twice, f"paid twice: {twice[:5]}"
+        assert not lost, f"paid for and forgotten: {lost[:5]}"
+        assert set(self.outcomes()) == {f"sku-{n}" for n in range(rows)}
+
+    @staticmethod
+    def _paid_twice(books: dict[str, Any]) -> list[str]:
+        return [name for name, trace in books["references"].items() if trace["jobs"] > 1]
+
+    def _lost(self, books: dict[str, Any]) -> list[str]:
         records = [record for outcome in OUTCOMES for record in self.records(outcome)]
         known = {record["job_id"] for record in records}
         doubtful = {record["row"]["file_url"] for record in self.records("in_doubt")}
-        lost = [
+        return [
             job["reference"]
             for job in books["jobs"]
             if job["job_id"] not in known and job["reference"] not in doubtful
         ]
-        assert not lost, f"paid for and forgotten: {lost[:5]}"
-        assert set(self.outcomes()) == {f"sku-{n}" for n in range(rows)}
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import orjson
 
 from batcher.adapters.manifest import open_manifest
 from batcher.adapters.outcomes import OutcomeFiles
+from batcher.adapters.rescue import RescueFile
 from batcher.adapters.sqlite import SqliteJournal
 from batcher.core.errors import StorageError
 from batcher.core.exchange import Request, Response, Transport
@@ -35,6 +36,7 @@ from batcher.engine.files.collect import Store
 from batcher.engine.money.budget import COST_UNPROVEN
 from batcher.engine.notices import Notices
 from batcher.engine.parts import Parts
+from batcher.engine.rescue import take_over
 from batcher.engine.rows import ProviderCheck
 from batcher.engine.run import Run
 from batcher.engine.session import refuse_older_journal
@@ -72,6 +74,7 @@ class Night:
             self.simulation, AUTH[self.provider], clock=self.clock.wall
         )
         self.store: Store | None = None
+        self.rescue = RescueFile(self.directory / "rescue.jsonl")
         self.rng = Random(self.seed)
         self.run: Run | None = None  # the last one
 
@@ -109,7 +112,8 @@ class Night:
     async def doomed_process(self, death: Death, **settings: Any) -> bool:
         """Run a process that dies as *death* says; True if it came to its end before."""
         with self.books() as (journal, outcomes):
-            run = Run(self.parts(Mortal(journal, death), Mortal(outcomes, death, self), settings))
+            mortal = self.parts(Mortal(journal, death), Mortal(outcomes, death, self), settings)
+            run = Run(replace(mortal, rescue=MortalRescue(self.rescue, death)))
             try:
                 async with anyio.create_task_group() as group:
                     group.start_soon(death.wait)
@@ -125,6 +129,8 @@ class Night:
         """Open journal and outcome files as a process does, and mend what a crash left."""
         with self.unmended_books() as (journal, outcomes):
             finish_rewrites(journal, outcomes, self.provider, self.clock.wall())
+            notices, at = Notices(self.log), self.clock.wall()
+            take_over(journal, outcomes, self.rescue, notices, at=at)
             yield journal, outcomes
 
     @contextmanager
@@ -170,6 +176,7 @@ class Night:
             log=self.log,
             notices=Notices(self.log),
             store=self.store,
+            rescue=self.rescue,
             clock=self.clock,
             rng=self.rng,
             offload=virtual_thread,
@@ -299,6 +306,21 @@ class Mortal:
             for outcome, line in args[0]:
                 with (self._night.directory / f"{outcome}.jsonl").open("ab") as file:
                     file.write(line[: len(line) // 2])
+
+
+class MortalRescue:
+    """The rescue file of a process that may die: a dead one rescues nothing."""
+
+    def __init__(self, inner: RescueFile, death: Death) -> None:
+        self._inner = inner
+        self._death = death
+        self.path = inner.path
+        self.lines, self.remove = inner.lines, inner.remove
+
+    def append(self, lines: bytes) -> None:
+        """Add lines, unless it is dead by now."""
+        if not self._death.came:
+            self._inner.append(lines)
 
 
 WRITES = frozenset({"admit", "append", "apply", "mark_rebuild", "note", "rebuild", "take_back"})

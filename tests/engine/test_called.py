@@ -13,11 +13,9 @@ import pytest
 
 from batcher.core.errors import NotSent
 from batcher.core.exchange import Request, Response, Transport
-from batcher.core.journal import Held, Journal
 from batcher.core.model import RowError, Stop, StopReason, Ticket
 from batcher.core.secret import Secret
-from batcher.engine import decide
-from batcher.engine.record import Outcomes
+from batcher.engine.doubt.adoption import Claim
 from batcher.engine.run import Run
 from batcher.engine.webhooks.claims import Claims, Ways
 from batcher.providers.base import Callback
@@ -368,14 +366,7 @@ async def test_a_row_out_of_doubt_is_polled(tmp_path: Path) -> None:
         ways = claims.ways
         assert ways is not None
 
-        def take_out(journal: Journal, files: Outcomes) -> Held | None:
-            decide.adopt(journal, files, "r0", job_id, note="a call", at=0.0)
-            return journal.find("r0")
-
-        found = await ways.recorder.decide(take_out)
-        assert found is not None
-        ways.slots.take()
-        ways.follow(found.ticket)
+        assert await ways.take_out([Claim(1, 1, job_id, "a call")]) == [True]
 
     assert await night.process(adopt) is None
     assert night.counts() == {"succeeded": 2}

@@ -19,6 +19,7 @@ from batcher.core.journal import Journal
 from batcher.core.lifecycle import OUTCOMES
 from batcher.core.money import nanos
 from tests.engine.harness import FLUX, Death, Night, prompt
+from tests.support.figures import Figures
 
 pytestmark = pytest.mark.virtual
 
@@ -41,7 +42,7 @@ def any_death(rng: Random) -> Death:
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-async def test_crashes_anywhere_cost_nothing(seed: int, tmp_path: Path) -> None:
+async def test_crashes_anywhere_cost_nothing(seed: int, tmp_path: Path, figures: Figures) -> None:
     """Whatever the seed: one job a row at most, every paid job known, every row one outcome."""
     rng = Random(seed)
     night = Night(tmp_path, faults=FAULTS, seed=seed)
@@ -52,21 +53,36 @@ async def test_crashes_anywhere_cost_nothing(seed: int, tmp_path: Path) -> None:
         **rng.choice([{}, {"max_cost": 1.0, "cost_per_job": 0.01}]),
     }
     night.write_urls(ROWS)
+    crashes = 0
     for _ in range(LIVES_MAX):
         if await night.doomed_process(any_death(rng), submit_timeout_s=5.0):
             break
 
+        crashes += 1
         await anyio.sleep(rng.uniform(0.0, 20.0))
 
     await night.process()
 
+    figures.add("crash seeds", {"runs": 1, "crashes": crashes, **losses(night)})
     night.assert_no_row_paid_twice()
     night.assert_every_paid_job_is_known()
     assert set(night.outcomes()) == {f"sku-{n}" for n in range(ROWS)}
 
 
+def losses(night: Night) -> dict[str, int]:
+    """Return what must be nothing: rows that were paid twice, jobs that nobody knows."""
+    known = {record["job_id"] for name in OUTCOMES for record in night.records(name)}
+    unknown = len(night.simulation.ledger.jobs.keys() - known)
+    return {
+        "paid twice": len(night.simulation.ledger.duplicates()),
+        "jobs lost": max(0, unknown - len(night.records("in_doubt"))),
+    }
+
+
 @pytest.mark.parametrize("seed", range(SEEDS // 2))
-async def test_no_crash_brings_a_run_above_its_cap(seed: int, tmp_path: Path) -> None:
+async def test_no_crash_brings_a_run_above_its_cap(
+    seed: int, tmp_path: Path, figures: Figures
+) -> None:
     """Whatever the seed: quoted, refunded or in doubt, no more than the cap is charged."""
     rng = Random(seed)
     faults = f"{FAULTS},refund_unconfirmed=0.3,question_error=0.1,question_throttle=0.05"
@@ -93,6 +109,8 @@ async def test_no_crash_brings_a_run_above_its_cap(seed: int, tmp_path: Path) ->
     stop = await night.process()
 
     ledger = night.simulation.ledger
+    is_above = ledger.charged_nanos - ledger.refunded_nanos > nanos(cap)
+    figures.add("crash seeds with a cap", {"runs": 1, "caps exceeded": is_above, **losses(night)})
     assert ledger.charged_nanos - ledger.refunded_nanos <= nanos(cap)
     night.assert_no_row_paid_twice()
     night.assert_books_agree()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import anyio
@@ -348,6 +349,34 @@ async def test_a_full_disk_is_waited_for_on_every_path(
     assert stop is None
     assert night.counts() == {"succeeded": 600}
     assert night.log.names().count("disk.full") >= 1
+
+
+async def test_a_disk_that_is_full_now_and_then_loses_no_line(tmp_path: Path) -> None:
+    """Full at seeded writes, whatever was to be written: each row has its one record at the end."""
+    night = Night(tmp_path, faults="latency=0.3,duration=2", settings={"rate": "50/s"})
+    night.write_urls(200)
+
+    class FullNowAndThen:
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+            self._rng = Random(5)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inner, name)
+
+        def apply(self, *args: Any) -> Any:
+            if self._rng.random() < 0.3:
+                full = StorageError("no space left on device")
+                full.disk_full = True
+                raise full
+
+            return self._inner.apply(*args)
+
+    with night.books() as (journal, outcomes):
+        await Run(night.parts(FullNowAndThen(journal), outcomes)).execute()
+
+    assert night.counts() == {"succeeded": 200}
+    night.assert_every_paid_job_is_known()
 
 
 async def test_a_bug_in_reading_answers_puts_no_submit_in_doubt(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from batcher.core.gate import Gate
 from batcher.core.model import StopReason
 from batcher.core.rates import DAY_S, Rate, WindowSeen, parse_rate
 from batcher.engine.lanes.headroom import MEMORY_WINDOWS, PERIOD_S_MAX, Headroom
+from batcher.engine.notices import Notices
 from tests.engine.harness import FLUX, Night, prompt
 from tests.support.logs import Events
 
@@ -57,7 +58,11 @@ class Lane:
 
     def __init__(self, own: str | None = "60/m") -> None:
         self.clock, self.log, self.gate, self.pacer = Moved(), Events(), Gate(Random(1)), Recorded()
-        context = cast("Any", SimpleNamespace(clock=self.clock, log=self.log, rng=Random(1)))
+        self.notices = Notices(Events())
+        context = cast(
+            "Any",
+            SimpleNamespace(clock=self.clock, log=self.log, rng=Random(1), notices=self.notices),
+        )
         rate = None if own is None else parse_rate(own)
         self.room = Headroom("submit", rate, self.pacer, self.gate, context)
 
@@ -93,6 +98,29 @@ def test_a_lower_limit_lowers_the_lane_and_is_told_once() -> None:
             },
         )
     ]
+
+
+def test_a_lane_that_is_slowed_far_down_is_told_of_once() -> None:
+    """`1;w=3600` slows a night for hours: a person hears of it, not only the log."""
+    lane = Lane("300/m")
+    lane.tell(period_s=3_600.0, count=1)
+    lane.tell(period_s=3_600.0, count=1)
+
+    told = [notice for notice in lane.notices.told if notice.urgent]
+    assert len(told) == 1
+    assert "1/h" in told[0].text
+    assert "300/m" in told[0].text
+
+
+@pytest.mark.parametrize(("own", "count", "is_told"), [("60/m", 40, False), (None, 30, False)])
+def test_a_lane_that_is_hardly_slowed_is_not_told_of(
+    own: str | None, count: int, is_told: bool
+) -> None:
+    """What a person would not notice is in the log."""
+    lane = Lane(own)
+    lane.tell(count=count)
+
+    assert bool(lane.notices.told) is is_told
 
 
 def test_a_higher_limit_changes_nothing() -> None:

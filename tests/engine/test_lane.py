@@ -107,28 +107,34 @@ async def test_nothing_starts_without_a_permit() -> None:
 
 
 async def test_a_closed_gate_holds_everything_and_then_lets_one_probe() -> None:
-    """While closed nothing starts; after that one at a time until one goes well."""
+    """While closed nothing starts; then one at a time until one goes well; then more and more."""
     gate = Gate(Random(1))
     lane = make_lane(gate=gate)
     begin = anyio.current_time()
     gate.close_until(begin + 10.0, "throttled")
     began: list[float] = []
+    busy: list[int] = []
 
     async def work(item: str) -> None:
         began.append(anyio.current_time() - begin)
+        busy.append(lane.open)
         await anyio.sleep(1.0)
         if len(began) == 3:
             gate.succeeded()
         elif len(began) < 3:
             gate.idle()
 
-    for number in range(6):
+    for number in range(20):
         lane.add(str(number), 0.0)
 
-    with anyio.move_on_after(30.0):
+    with anyio.move_on_after(60.0):
         await lane.run(work)
 
-    assert [round(at) for at in began] == [10, 11, 12, 13, 13, 13]
+    assert [round(at) for at in began[:4]] == [10, 11, 12, 13]
+    assert busy[:4] == [1, 1, 1, 1]
+    assert all(many <= 2 for many, at in zip(busy, began, strict=True) if at < 14.2)
+    assert max(busy) == 4
+    assert len(began) == 20
 
 
 async def test_a_shut_lane_starts_nothing_but_lets_the_open_ones_end() -> None:

@@ -15,6 +15,7 @@ from batcher.core.journal import Journal
 from batcher.core.lifecycle import Move, State
 from batcher.engine.notices import Notices
 from batcher.engine.record import DISK_FULL_RETRY_S, Recorder
+from batcher.engine.rescue import Rescue
 from tests.support.logs import Events
 from tests.support.threads import virtual_thread
 
@@ -76,12 +77,15 @@ class Bench:
         self.script: list[str] = []
         self.journal = FakeJournal(self.script)
         self.log = Events()
+        self.failures: list[Exception] = []
         self.recorder = Recorder(
             cast(Journal, self.journal),
             FakeOutcomes(self.script),
             Notices(self.log),
+            rescue=Rescue(None, self.log),
             offload=virtual_thread,
             linger_s=0.002,
+            on_failure=self.failures.append,
         )
 
 
@@ -194,7 +198,10 @@ async def test_a_failed_disk_ends_the_run_and_answers_everybody() -> None:
             with pytest.raises(StorageError):
                 await bench.recorder.commit(intend(2))
 
+            bench.recorder.close()
+
     assert bench.journal.groups == []
+    assert [str(error) for error in bench.failures] == ["disk gone"]
 
 
 async def test_a_full_disk_is_waited_for() -> None:
@@ -214,4 +221,20 @@ async def test_a_full_disk_is_waited_for() -> None:
         "append ['{}']",
         "apply 1 {'succeeded': 10} {}",
     ]
-    assert bench.log.names() == ["disk.full"]  # once, however often it tries
+    assert bench.log.names() == ["disk.full", "disk.room"]  # once, however often it tries
+    assert not bench.recorder.waits_for_room
+
+
+async def test_a_full_disk_takes_back_nothing_that_was_committed() -> None:
+    """A group without lines meets it: the lines before it are another group's, and stay."""
+    bench = Bench()
+    full = StorageError("no space left")
+    full.disk_full = True
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.recorder.run)
+        await bench.recorder.commit(Finish(1, 0.0, Move.SUCCEED, b"{}"))
+        bench.journal.failures = [full]
+        await bench.recorder.commit(intend(2))
+        bench.recorder.close()
+
+    assert "take back" not in bench.script

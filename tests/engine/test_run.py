@@ -13,6 +13,7 @@ from batcher.core.errors import UsageError
 from batcher.core.exchange import Response
 from batcher.core.model import Stop, StopReason
 from batcher.engine.run import Run
+from batcher.simulator import FaultPlan
 from tests.engine.harness import Death, Night, Scripted, row
 
 pytestmark = pytest.mark.virtual
@@ -515,6 +516,19 @@ async def test_resubmitting_what_is_in_doubt_is_a_choice_with_a_cap(tmp_path: Pa
     extra = sum(jobs - 1 for jobs in ledger.duplicates().values())
     assert 0 < extra <= 5
     assert night.counts()["in_doubt"] > 0
+
+
+async def test_the_policy_is_for_the_submits_of_a_dead_process_too(tmp_path: Path) -> None:
+    """What a crash left open is in doubt as any: so many rows are sent again, and no more."""
+    night = Night(tmp_path, faults="hang=1", settings={"on_doubt": "resubmit", "max_duplicates": 2})
+    night.write_urls(5)
+    await night.doomed_process(Death(at_s=1.0), submit_timeout_s=60.0)
+    night.simulation.plan = FaultPlan()
+    await night.process()
+
+    assert night.counts() == {"succeeded": 2, "in_doubt": 3}
+    assert len(night.simulation.ledger.jobs) == 5 + 2
+    night.assert_books_agree()
 
 
 async def test_holding_500_is_a_choice(tmp_path: Path) -> None:

@@ -18,13 +18,13 @@ LAYERS = ("core", "providers", "adapters", "engine", "report", "cli")
 # Beside them: what it may import, and who may import it.
 BESIDE = {"simulator": (("core", "providers"), ("cli",))}
 
-# Adapters do not import each other. `manifest_csv` is part of `manifest`; this one is for all.
-ADAPTERS_SHARED = ("atomic",)
+# Adapters do not import each other. `manifest_csv` is part of `manifest`; these are for all.
+ADAPTERS_SHARED = ("atomic", "connections")
 
 # The only places where something may be used; () = nowhere. A place is the beginning of a path.
 ONLY_IN = {
     "aiohttp": (
-        *("adapters/http", "adapters/download", "adapters/webhooks"),
+        *("adapters/http", "adapters/download", "adapters/connections", "adapters/webhooks"),
         *("simulator/server", "simulator/admin", "simulator/body"),
     ),
     "sqlite3": ("adapters/sqlite",),

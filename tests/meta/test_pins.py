@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from tests.meta.source import ROOT
 
-OPTIONAL = ("uvloop", "atheris")  # where there is a wheel of it; no test needs it
+OPTIONAL = ("uvloop", "atheris", "pillow")  # where there is a wheel of it; tests skip without
 
 
 def pins() -> dict[str, Version]:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests.proofs.controls import CONTROLS, Control
+from tests.support.figures import Figures
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -79,12 +80,16 @@ def pairs() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("control", "test"), list(pairs()))
-def test_a_wrong_version_turns_red(control: Control, test: str, tmp_path: Path) -> None:
+def test_a_wrong_version_turns_red(
+    control: Control, test: str, tmp_path: Path, figures: Figures
+) -> None:
     """The mistake is seen, by this very test, and by a failure that is none of the copy's."""
     home = copy(tmp_path)
     make_wrong(home, control)
     ended = run(home, [test])
 
+    is_seen = ended.returncode == FAILED
+    figures.add("wrong versions", {"pairs": 1, "red": is_seen, "unseen": not is_seen})
     assert ended.returncode == FAILED, f"{test} does not see {control.name}:\n{ended.stdout}"
     assert not SLIPS.search(ended.stdout), f"{control.name} is no version at all:\n{ended.stdout}"
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e.world import KEY, ROOT, World, environment, finish, world
 from tests.proofs.killed_at import POINTS
+from tests.support.figures import Figures
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
@@ -40,7 +41,7 @@ def places(points: Iterable[str]) -> list[Any]:
 
 
 @pytest.mark.parametrize("point", places(p for p in POINTS if p not in OF_A_DECISION))
-def test_a_kill_at_this_point_costs_nothing(point: str, tmp_path: Path) -> None:
+def test_a_kill_at_this_point_costs_nothing(point: str, tmp_path: Path, figures: Figures) -> None:
     """Dead there once in each of a few processes, then resumed: one job a row, none forgotten."""
     with world(tmp_path, faults=FAULTS) as here:
         here.write_urls(ROWS)
@@ -50,6 +51,7 @@ def test_a_kill_at_this_point_costs_nothing(point: str, tmp_path: Path) -> None:
 
         ended = here.go(*FLAGS)
 
+        figures.add("kill -9 at named points", {"points": 1, "kills": died, **here.losses()})
         assert died, "it never passed there"
         assert ended.returncode in (0, 3), ended.stderr
         here.assert_the_promise(ROWS)

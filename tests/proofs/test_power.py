@@ -21,6 +21,7 @@ from batcher.core.lifecycle import Move, State
 from tests.adapters.journal_conformance import ENCODED, entry
 from tests.proofs.apsw_sqlite3 import connecting
 from tests.proofs.disk import Disk, recording
+from tests.support.figures import Figures
 
 STATES = int(os.environ.get("BATCHER_POWER_STATES", "300"))
 EARLY = {"wal_autocheckpoint": 12}  # pages: the log is folded in while the work goes on
@@ -125,20 +126,27 @@ def losses(folder: Path, image: dict[str, bytes], promised: Promises) -> Iterato
         yield f"corrupt: {error}"
 
 
-def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
+def test_nothing_acknowledged_is_lost(tmp_path: Path, figures: Figures) -> None:
     """Every state that a power cut can leave opens, is whole, and knows all that was promised."""
     found = list(power_cuts(tmp_path, STATES, EARLY))
+    lost = sum(loss.startswith("lost") for loss in found)
+    corrupt = len(found) - lost
+    figures.add("power cuts", {"states": STATES, "lost": lost, "corrupt": corrupt})
     assert found == []
 
 
-def test_the_control_loses_job_ids(tmp_path: Path) -> None:
+def test_the_control_loses_job_ids(tmp_path: Path, figures: Figures) -> None:
     """`synchronous=NORMAL`, the usual advice for WAL, does lose them: so this proof can fail."""
     found = list(power_cuts(tmp_path, min(STATES, 300), {**EARLY, "synchronous": 1}))
-    assert any(loss.startswith("lost") for loss in found)
+    lost = sum(loss.startswith("lost") for loss in found)
+    figures.add("power cuts with synchronous=NORMAL", {"states": min(STATES, 300), "lost": lost})
+    assert lost
 
 
 @pytest.mark.parametrize("step", [1, 7])
-def test_an_io_error_ends_the_work_and_loses_nothing(step: int, tmp_path: Path) -> None:
+def test_an_io_error_ends_the_work_and_loses_nothing(
+    step: int, tmp_path: Path, figures: Figures
+) -> None:
     """The n-th write or sync fails: the journal says so, takes nothing more, and is whole."""
     met = 0
     for n in range(step, FAILURES, step):
@@ -152,7 +160,9 @@ def test_an_io_error_ends_the_work_and_loses_nothing(step: int, tmp_path: Path) 
             met += 1
 
         image = {path.name: path.read_bytes() for path in home.iterdir()}
-        assert list(losses(tmp_path / "found", image, said)) == []
+        lost = list(losses(tmp_path / "found", image, said))
+        figures.add("failing writes of the journal", {"tried": 1, "lost": len(lost)})
+        assert lost == []
 
     assert met > FAILURES // step // 2
 

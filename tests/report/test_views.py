@@ -133,6 +133,27 @@ def test_a_run_on_its_way_out_says_why() -> None:
     assert "left" not in text
 
 
+@pytest.mark.parametrize(
+    ("low_s", "high_s", "told"),
+    [
+        (540.0, 780.0, "9 to 13 min left"),
+        (620.0, 660.0, "10 min 40 s left"),  # a span that is no wider is one number
+        (5_000.0, 9_000.0, "83 to 150 min left"),
+        (40.0, 2_000.0, "1 to 33 min left"),
+        (100_000.0, 400_000.0, "1 to 5 d left"),
+        (None, None, "10 min 40 s left"),
+    ],
+)
+def test_how_long_it_takes_is_a_span_while_it_is_unsure(
+    low_s: float | None, high_s: float | None, told: str
+) -> None:
+    """Eight times in ten it lies within; in one unit, so that it can be read at a glance."""
+    shot = middle(eta_low_s=low_s, eta_high_s=high_s)
+
+    assert f"4 min 10 s, {told}" in painted(Sized(80), shot)
+    assert f"left {told.removesuffix(' left')} ·" in progress_line(shot)
+
+
 def test_a_total_that_is_not_known_is_not_made_up() -> None:
     """Without a number of rows there is no bar and no percentage."""
     text = painted(Sized(80), middle(rows_total=None, eta_s=None))

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PATIENCE_S = 10.0  # no thread of a test outlives this
+HEAD_END = b"\r\n\r\n"
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 
 
@@ -37,11 +38,17 @@ class Peer:
     requests: list[Received]
     ended: threading.Event  # the test is over
 
+    @property
+    def _is_tls(self) -> bool:
+        return isinstance(self.socket, ssl.SSLSocket)  # which cannot look ahead
+
     def head(self) -> Received:
-        """Read a request up to its headers, byte by byte: what follows stays unread."""
+        """Read a request up to its headers: what follows stays unread."""
         raw = bytearray()
-        while not raw.endswith(b"\r\n\r\n"):
-            raw += self._some(1)
+        while not raw.endswith(HEAD_END):
+            seen = b"" if self._is_tls else self.socket.recv(65_536, socket.MSG_PEEK)
+            end = (raw + seen).find(HEAD_END)
+            raw += self._some(len(seen) or 1 if end < 0 else end + len(HEAD_END) - len(raw))
 
         line, *lines = raw.decode().strip().split("\r\n")
         pairs = (text.split(": ", 1) for text in lines)

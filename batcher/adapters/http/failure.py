@@ -1,7 +1,8 @@
 """What a failed request means: `NotSent` or `Lost`, with a reason of our own words.
 
 Rule: only a failure to connect proves that nothing left; all else, and all that is not known, is
-`Lost`. aiohttp's own texts are not used, because they contain URLs.
+`Lost`. It is known by the kind of the error, or because the request was never given a connection.
+aiohttp's own texts are not used, because they contain URLs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ _NOT_SENT: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ConnectionTimeoutError, "no connection to {host} in time"),
     (aiohttp.InvalidURL, "{host} cannot be called"),
 )
+# Of a request that was never given a connection, whatever the error is.
+_NOTHING_LEFT: tuple[tuple[type[Exception], str], ...] = (
+    (TimeoutError, "no connection to {host} in time"),
+    (UnicodeError, "the name of {host} cannot be resolved"),
+    (Exception, "no connection to {host}: {detail}"),
+)
 _LOST: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "no whole answer from {host} in {timeout_s:g} s"),
     (aiohttp.ServerDisconnectedError, "{host} closed the connection without an answer"),
@@ -29,10 +36,15 @@ _LOST: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def failure_of(error: Exception, host: str, timeout_s: float) -> TransportError:
-    """Return what *error* means for a request to *host* (a name, and a port if unusual)."""
+def failure_of(
+    error: Exception, host: str, timeout_s: float, *, nothing_left: bool = False
+) -> TransportError:
+    """Return what *error* means for a request to *host* (a name, and a port if unusual).
+
+    *nothing_left*: the request was never given a connection.
+    """
     values = {"host": host, "timeout_s": timeout_s, "detail": _detail(error)}
-    for kind, text in _NOT_SENT:
+    for kind, text in _NOT_SENT + (_NOTHING_LEFT if nothing_left else ()):
         if isinstance(error, kind):
             return NotSent(text.format(**values), local=_is_ours(error))
 

@@ -15,18 +15,17 @@ import ipaddress
 import re
 import select
 from collections.abc import Callable, Iterable
-from dataclasses import replace
-from itertools import chain
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
 
 import aiohttp
 import anyio
 from aiohttp.connector import Connection
 from yarl import URL
 
+from batcher.adapters.connections import Connector, Way
 from batcher.adapters.http.body import Body
+from batcher.adapters.http.echoes import without_secrets
 from batcher.adapters.http.failure import failure_of
 from batcher.core.errors import Lost, TransportError, UsageError
 from batcher.core.exchange import Request, Response
@@ -99,14 +98,16 @@ class HttpTransport:
                 "a transport is entered first, and a path is encoded and begins with /"
             )
 
-        with await Body.of(request) as body:
+        with await Body.of(request) as body, Way(timeout_s) as way:
             try:
                 with anyio.fail_after(timeout_s):
                     return await self._exchange(self._session, request, body, timeout_s)
             except TransportError:
                 raise
             except Exception as error:
-                failure = body.problem or failure_of(error, self._host, timeout_s)
+                failure = body.problem or failure_of(
+                    error, self._host, timeout_s, nothing_left=way.is_missing
+                )
 
         # Not chained: aiohttp's errors carry the request's headers, and with them the key.
         raise failure
@@ -119,7 +120,11 @@ class HttpTransport:
             request.method,
             URL(self._base + request.path, encoded=True),
             data=body.payload,
-            headers={**body.headers, header: scheme + _checked_key(key)},
+            headers={
+                **dict(request.headers),
+                **body.headers,
+                header: scheme + _checked_key(key),
+            },
             allow_redirects=False,
             timeout=_timeouts(timeout_s),
         )
@@ -131,7 +136,7 @@ class HttpTransport:
 
         headers = _headers(answer.raw_headers)
         response = Response(answer.status, bytes(content), headers, self._wall())
-        return _without((key, *request.secrets), response)
+        return without_secrets((key, *request.secrets), response)
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         content = bytearray()
@@ -143,7 +148,7 @@ class HttpTransport:
         return bytes(content)
 
 
-class _Connector(aiohttp.TCPConnector):
+class _Connector(Connector):
     """A pool that looks at an idle connection once more before it is used again.
 
     A server closes idle connections when it likes. aiohttp knows once its event loop has read of
@@ -221,30 +226,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _without(secrets: Iterable[Secret], answer: Response) -> Response:
-    """Return an answer that does not say what is secret: it must not get into a record or a log.
-
-    An API that says which key it refused, or what it was sent, says it as it is, or as JSON or a
-    URL spell it.
-    """
-    values = [value for secret in secrets if (value := secret.reveal())]
-    spelled = ((value, value.replace("/", "\\/"), quote(value, safe="")) for value in values)
-    spellings = dict.fromkeys(chain.from_iterable(spelled))
-
-    def blotted(text: str) -> str:
-        for spelling in spellings:
-            text = text.replace(spelling, "***")
-
-        return text
-
-    body = answer.body
-    for spelling in spellings:
-        body = body.replace(spelling.encode(), b"***")
-
-    headers = {name: blotted(text) for name, text in answer.headers.items()}
-    return replace(answer, body=body, headers=headers)
 
 
 def _checked_key(key: Secret) -> str:

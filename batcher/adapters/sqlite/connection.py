@@ -44,6 +44,7 @@ def open_writer(
     _check_sqlite()
     shared = refuse_network(path, allowed=allow_network_fs)
     _ensure_file(path, must_exist=must_exist)
+    is_checked = _look_first(path)
     with _opening(path, "rw") as db:
         is_new = _identify(db, path)
         if is_new and must_exist:
@@ -56,10 +57,29 @@ def open_writer(
         if is_new:
             _create(db, path, durable=durable)
         else:
-            _check(db, path)
+            if not is_checked:
+                _check(db, path)
+
             _upgrade(db, path)
 
     return db
+
+
+def _look_first(path: Path) -> bool:
+    """Check a journal that has a log, before the log is folded in: return whether there was one.
+
+    The last writer to close folds it in, also one that refuses. Who comes with the right version,
+    or a backup, then finds every file as it was left.
+    """
+    if not Path(f"{path}-wal").exists():
+        return False
+
+    with _opening(path, "ro") as db, closing(db):
+        is_empty = _identify(db, path)
+        if not is_empty:
+            _check(db, path)
+
+    return not is_empty
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

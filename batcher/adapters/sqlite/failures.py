@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from batcher.adapters.sqlite import statements as sql
+from batcher.adapters.sqlite.room import lacks_room
 from batcher.core.errors import StorageError
 
 
@@ -61,8 +62,8 @@ def _storage_error(failure: sqlite3.Error, path: Path) -> StorageError:
     code = getattr(failure, "sqlite_errorcode", None)
     primary = None if code is None else code & 0xFF  # the rest is detail
     name = getattr(failure, "sqlite_errorname", type(failure).__name__)
-    if primary == sqlite3.SQLITE_FULL:
-        return DiskFull(f"{path}: the disk is full; free some space, nothing is lost")
+    if primary == sqlite3.SQLITE_FULL or lacks_room(failure, path):
+        return DiskFull(f"{path}: no room on the disk, or in the quota; free some, nothing is lost")
 
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Locked(f"{path}: another process writes to this journal ({name})")

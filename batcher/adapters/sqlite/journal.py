@@ -29,7 +29,7 @@ from batcher.adapters.sqlite.failures import DiskFull, Locked, transaction, tran
 from batcher.adapters.sqlite.moves import Batch
 from batcher.adapters.sqlite.reader import JournalReader
 from batcher.core.errors import Fenced, StorageError
-from batcher.core.events import Decide, Event
+from batcher.core.events import Decide, Event, Withdraw
 from batcher.core.journal import Admission, Entry
 from batcher.core.lifecycle import State
 from batcher.core.model import Ticket
@@ -104,8 +104,8 @@ class SqliteJournal(JournalReader):
 
         return self._apply(events, outputs or {}, counters or {})
 
-    def mark_rebuild(self, events: Sequence[Decide], files: Sequence[str]) -> list[bool]:
-        """Apply decisions and mark *files* for rebuilding in the same transaction."""
+    def mark_rebuild(self, events: Sequence[Decide | Withdraw], files: Sequence[str]) -> list[bool]:
+        """Apply what takes rows out of *files*, and mark these for rebuilding, at once."""
         return self._apply(events, dict.fromkeys(files), {})
 
     def note(self, facts: Mapping[str, str]) -> None:

@@ -114,6 +114,11 @@ class Ledger:
         self._rebill(n, has_job=True)
         self._counts["jobs_accepted"] += 1
 
+    def disprove(self, n: int) -> None:
+        """Note that an attempt in doubt made no job: from now on it never counted."""
+        self._note(sql.DISPROVE, n)
+        self._rebill(n, verdict=Move.WITHDRAW)
+
     def give_up(self, n: int, error: str | None) -> None:
         """Mark a job that the row gives up, with what became of it (JSON)."""
         self._note(sql.GIVE_UP_JOB, n, error)

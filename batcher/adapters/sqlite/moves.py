@@ -149,8 +149,13 @@ class Batch:
         self._ledger.accept(event)
 
     def _withdraw(self, event: Withdraw, stand: _Stand) -> None:
-        """Close the attempt: it made no job."""
+        """Close the attempt: it made no job. Closed as a doubt, it is proved to have made none."""
         self._move(sql.WITHDRAW, stand, int(event.spent), encoded_error(event.error))
+        if stand.state is State.IN_DOUBT:
+            self._ledger.disprove(event.n)
+            self._note(event, "" if event.error is None else event.error.message)
+            return
+
         self._ledger.close(
             event.n, event.at, event.move, event.error, is_advised=event.resubmission
         )
@@ -198,8 +203,10 @@ class Batch:
 
         self._note(event, event.note, event.job_id)
 
-    def _note(self, event: Decide | Finish, note: str, job_id: str | None = None) -> None:
-        """Note what a person decided, and why."""
+    def _note(
+        self, event: Decide | Finish | Withdraw, note: str, job_id: str | None = None
+    ) -> None:
+        """Note what was decided of a row, and on what evidence."""
         self._writes.setdefault(sql.ADD_DECISION, []).append(
             (event.n, self._epoch, event.at, event.move.value, job_id, note)
         )

@@ -65,7 +65,8 @@ CREATE TABLE attempt (
     verdict      TEXT    CHECK (verdict IN ('accept', 'withdraw', 'refuse', 'doubt', 'exhaust',
                                                      'resubmit')),
     job_id       TEXT,
-    given_up     INTEGER,                             -- 1: the row gave this job up
+    given_up     INTEGER,                             -- 1: the row gave this job up; 0: in doubt
+                                                      -- until it was proved that it made none
     refund       TEXT    CHECK (refund IN ('done', 'already_done', 'unconfirmed')),
     http_status  INTEGER,
     request_id   TEXT,

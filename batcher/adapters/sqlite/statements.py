@@ -45,7 +45,7 @@ REPLACE_CONTENT: Final = """
 STAND: Final = """
     SELECT r.n, r.state, r.generation, r.job_id, r.result IS NOT NULL,
            iif(r.state = 'exhausted', r.error, NULL),
-           a.verdict, a.job_id IS NOT NULL, a.cost, a.refund
+           iif(a.given_up = 0, 'withdraw', a.verdict), a.job_id IS NOT NULL, a.cost, a.refund
       FROM json_each(?) AS j CROSS JOIN row AS r ON r.n = j.value
       LEFT JOIN attempt AS a ON a.n = r.n AND a.generation = r.generation"""
 JOB_OWNERS: Final = """
@@ -90,6 +90,9 @@ GIVE_UP_JOB: Final = """
      WHERE n = ? AND generation = ? AND job_id IS NOT NULL"""
 ADOPT_JOB: Final = """
     UPDATE attempt SET job_id = ? WHERE n = ? AND generation = ? AND job_id IS NULL"""
+DISPROVE: Final = """
+    UPDATE attempt SET given_up = 0
+     WHERE n = ? AND generation = ? AND verdict = 'doubt' AND job_id IS NULL"""
 SET_REFUND: Final = """
     UPDATE attempt SET refund = ?, refund_raw = ? WHERE n = ? AND generation = ?"""
 SET_COST: Final = "UPDATE attempt SET cost = ? WHERE n = ? AND generation = ?"
@@ -145,7 +148,7 @@ ATTEMPTS: Final = """
 # An attempt cost money without a result to show for it if its job was given up or is the job of a
 # row that did not succeed, and may have if nobody knows whether it made a job.
 _IS_CHARGE = """(
-    a.job_id IS NULL AND a.verdict IN ('doubt', 'resubmit')
+    a.job_id IS NULL AND a.verdict IN ('doubt', 'resubmit') AND a.given_up IS NOT 0
     OR a.given_up = 1
     OR a.job_id IS NOT NULL AND a.generation = r.generation AND r.state IN ('failed', 'exhausted'))
 """

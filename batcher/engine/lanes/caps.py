@@ -1,5 +1,8 @@
 """Limits that count over a day, carried over restarts.
 
+Rule: a day slides, which is right for every API and slow for one whose days begin at a fixed time.
+If the API tells when its own day begins (`openings`), what was sent before does not count.
+
 Submits are counted from the journal's intents. Status reads are not journaled one by one, so their
 times are kept in buckets of five minutes: a day is at most 288 numbers.
 """
@@ -15,6 +18,7 @@ import orjson
 
 from batcher.core.errors import StorageError
 from batcher.core.rates import DAY_S, DayCap, Rate
+from batcher.engine.lanes.openings import Openings
 
 BUCKET_S = 300.0
 Reads = Annotated[int, msgspec.Meta(ge=0, le=2_000_000)]  # of one bucket: 6,000/s is no API's
@@ -23,17 +27,26 @@ Reads = Annotated[int, msgspec.Meta(ge=0, le=2_000_000)]  # of one bucket: 6,000
 class DailyCaps:
     """All caps of one lane that are longer than an hour."""
 
-    def __init__(self, rate: Rate | None, past: Iterable[float], wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        rate: Rate | None,
+        past: Iterable[float],
+        wall: Callable[[], float],
+        *,
+        openings: Openings | None = None,
+    ) -> None:
         times = list(past)
         windows = () if rate is None else rate.day_caps
         self._caps = [DayCap(int(w.count), w.period_s, times) for w in windows]
         self._wall = wall
         self._buckets = Counter(_bucket(at) for at in times)
+        self._openings = openings  # None: days slide, whatever the API tells
 
-    def wait_s(self) -> float:
-        """Return how long until one more request is allowed; 0 = now."""
+    def wait_s(self, kept: int = 0) -> float:
+        """Return how long until one more is allowed; 0 = now. *kept* of each day are others'."""
         now = self._wall()
-        return max((cap.wait_s(now) for cap in self._caps), default=0.0)
+        self._forget(now)
+        return max((self._wait_of(cap, now, kept) for cap in self._caps), default=0.0)
 
     def spend(self) -> None:
         """Count one request."""
@@ -44,6 +57,28 @@ class DailyCaps:
         self._buckets[_bucket(now)] += 1
         for cap in self._caps:
             cap.spend(now)
+
+    def told(self, period_s: float, opens_at: float) -> None:
+        """Take note that the API's own window of *period_s* opens anew at *opens_at*."""
+        if self._openings is not None and any(cap.period_s == period_s for cap in self._caps):
+            self._openings.told(period_s, opens_at, self._wall())
+
+    def _wait_of(self, cap: DayCap, now: float, kept: int) -> float:
+        wait_s = cap.wait_s(now, kept)
+        if wait_s == 0 or self._openings is None:
+            return wait_s
+
+        return min(wait_s, self._openings.opens_in_s(cap.period_s, now))
+
+    def _forget(self, now: float) -> None:
+        """Leave out of each day what was sent before it began, as the API told."""
+        if self._openings is None:
+            return
+
+        for cap in self._caps:
+            began = self._openings.began(cap.period_s, now)
+            if began is not None:
+                cap.forget_before(began)
 
     def as_fact(self) -> str:
         """Return the requests of the last day as the journal keeps them."""

@@ -1,8 +1,8 @@
 """The lanes of a run, each with the limits that hold for it.
 
-Rule: a flag replaces what the provider publishes for that lane. A wait that is longer than the user
-allows ends the run instead of holding it: accepted jobs are followed first if only submits must
-wait.
+Rule: what each is held to at its start is in `paces`, what counts in its day in `days`; here they
+are put together. A wait that is longer than the user allows ends the run instead of holding it:
+accepted jobs are followed first if only submits must wait.
 """
 
 from __future__ import annotations
@@ -14,17 +14,37 @@ from typing import TypeVar
 from batcher.adapters.pacing import Pacer
 from batcher.core.gate import Gate
 from batcher.core.journal import Journal
-from batcher.core.model import Stop, StopReason, Ticket
-from batcher.core.rates import HOUR_S, Rate, parse_rate
+from batcher.core.model import Stop, Ticket
+from batcher.core.quota import EVERY_S, SHARE, RetryQuota
+from batcher.core.rates import Rate
+from batcher.core.settings import Settings
 from batcher.engine.context import Context
-from batcher.engine.lanes.caps import DailyCaps, times_of
-from batcher.engine.lanes.headroom import HELD, Headroom
-from batcher.engine.lanes.lane import Lane
-from batcher.engine.money.credits import CREDITS
+from batcher.engine.lanes.caps import DailyCaps
+from batcher.engine.lanes.days import STATUS_READS, Days
+from batcher.engine.lanes.eased import Eased
+from batcher.engine.lanes.guard import Guard
+from batcher.engine.lanes.headroom import Headroom
+from batcher.engine.lanes.lane import Cap, Lane
+from batcher.engine.lanes.paces import AUTO, Paces, paces_of
+from batcher.engine.lanes.scout import BalanceScout
+from batcher.engine.lanes.seeking import seek_connections, seek_rate
+from batcher.engine.lanes.total import Total, TotalCaps, reads_kept
+
+__all__ = ["STATUS_READS", "Lanes", "open_lane", "open_lanes"]
 
 T = TypeVar("T")
 
-STATUS_READS = "status_reads_of_the_day"
+CONNECTIONS_START = 32  # with `--connections auto`
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """What limits a lane: how fast, and how many in a day. `claim` is its part in a total."""
+
+    rate: Rate | None
+    caps: DailyCaps | None = None
+    total: Total | None = None
+    day: TotalCaps | None = None  # in place of `caps`, where a total counts days too
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +56,12 @@ class Lanes:
     download: Lane[Ticket]
     submit_room: Headroom
     status_room: Headroom
-    status_caps: DailyCaps
+    days: Days
+
+    @property
+    def status_caps(self) -> DailyCaps:
+        """What status reads may be today."""
+        return self.days.status
 
     @property
     def submit_rate(self) -> Rate | None:
@@ -48,31 +73,42 @@ class Lanes:
         """What status reads are held to now."""
         return self.status_room.rate
 
+    def facts(self) -> dict[str, str]:
+        """Return what of the days the journal is to keep; empty where no limit counts days."""
+        return self.days.facts()
+
 
 def open_lanes(context: Context, journal: Journal) -> Lanes:
     """Build the lanes of a run from its settings and the provider's published limits."""
-    settings, wall, control = context.settings, context.clock.wall, context.control
-    published = context.provider.limits()
-    cautious = context.provider.facts.cautious_rate
-    submit_rate = parse_rate(settings.rate or published.submit or cautious)
-    status_rate = rate_of(settings.status_rate or published.status)
-    longest_s = max((window.period_s for window in submit_rate.day_caps), default=0.0)
-    submitted = journal.submits_since(wall() - longest_s) if longest_s else []
-    submit_caps = DailyCaps(submit_rate, submitted, wall)
-    status_caps = DailyCaps(status_rate, times_of(journal.fact(STATUS_READS)), wall)
-    submitters, checkers, fetchers = _share(
-        settings.connections_max, downloads=context.frozen.download is not None
+    settings, control = context.settings, context.control
+    paces = paces_of(settings, context.provider)
+    days = Days(paces, journal, context.clock.wall)
+    total = None if paces.total is None else Total(paces.total)
+    counts = _share(settings.connections_max, downloads=context.frozen.download is not None)
+    status: tuple[Lane[Ticket], Headroom] = _open(
+        "status",
+        counts[1],
+        Limited(paces.status, days.status, total, TotalCaps(days.status, days.total)),
+        context,
+        control.interrupt,
     )
-    submit: tuple[Lane[Ticket], Headroom] = open_lane(
-        "submit", submitters, submit_rate, submit_caps, context, control.halt
+    followed = status[0]
+    kept = reads_kept(lambda: followed.waiting + followed.open)
+    submit: tuple[Lane[Ticket], Headroom] = _open(
+        "submit",
+        counts[0],
+        Limited(paces.submit, days.submit, total, TotalCaps(days.submit, days.total, kept)),
+        context,
+        control.halt,
     )
-    status: tuple[Lane[Ticket], Headroom] = open_lane(
-        "status", checkers, status_rate, status_caps, context, control.interrupt
+    download: tuple[Lane[Ticket], Headroom] = _open(
+        "download", counts[2], Limited(None), context, control.interrupt
     )
-    download: tuple[Lane[Ticket], Headroom] = open_lane(
-        "download", fetchers, None, None, context, control.interrupt
-    )
-    return Lanes(submit[0], status[0], download[0], submit[1], status[1], status_caps)
+    lanes = Lanes(submit[0], status[0], download[0], submit[1], status[1], days)
+    _bound_retries(lanes.submit, paces)
+    lanes.submit.scout = BalanceScout(context, lanes.submit)
+    _seek(lanes, paces, settings, context)
+    return lanes
 
 
 def open_lane(
@@ -84,21 +120,61 @@ def open_lane(
     stop: Callable[[Stop], None],
     held: Callable[[float], None] | None = None,
 ) -> tuple[Lane[T], Headroom]:
-    """Build one lane. `stop` is called if it is held for longer than the user allows.
+    """Build one lane that shares nothing. `stop` is called if it is held for too long.
 
     With `held` the lane's owner decides instead what a wait means.
     """
-    gate, pacer = Gate(context.rng), Pacer(rate)
-    guard = _Guard(name, gate, caps, context, stop)
+    return _open(name, workers, Limited(rate, caps), context, stop, held)
+
+
+def _open(
+    name: str,
+    workers: int,
+    limited: Limited,
+    context: Context,
+    stop: Callable[[Stop], None],
+    held: Callable[[float], None] | None = None,
+) -> tuple[Lane[T], Headroom]:
+    gate = Gate(context.rng)
+    claim = None if limited.total is None else limited.total.claim(name)
+    pacer = Pacer(limited.rate, claim, is_held=lambda now: gate.wait_s(now) > 0)
+    day: Cap | None = limited.day or limited.caps
+    guard = Guard(name, gate, day, context, stop)
     lane: Lane[T] = Lane(
-        name, workers=workers, pace=pacer, gate=gate, cap=caps, held=held or guard.held
+        name,
+        workers=workers,
+        pace=Eased(pacer, gate),
+        gate=gate,
+        cap=day,
+        held=held or guard.held,
     )
-    return lane, Headroom(name, rate, pacer, gate, context)
+    if held is None:
+        lane.watchers.append(guard)
+
+    return lane, Headroom(name, limited.rate, pacer, gate, context, limited.caps)
 
 
-def rate_of(text: str | None) -> Rate | None:
-    """Read a rate; None = no limit."""
-    return None if text is None else parse_rate(text)
+def _bound_retries(lane: Lane[Ticket], paces: Paces) -> None:
+    """Let submits that are no first ones be few beside those that are.
+
+    With nothing left one goes in five seconds, or in the time of ten first ones where that is less.
+    """
+    interval_s = 0.0 if paces.submit is None else paces.submit.interval_s
+    lane.gate.quota = RetryQuota(min(EVERY_S, interval_s / SHARE) if interval_s else EVERY_S)
+    lane.is_retry = lambda ticket: ticket.spent > 0
+
+
+def _seek(lanes: Lanes, paces: Paces, settings: Settings, context: Context) -> None:
+    """Let the lanes find out what was left to them."""
+    if paces.seek_from is not None:
+        room, ceiling = lanes.submit_room, paces.ceiling_per_s
+        seek_rate(lanes.submit, room, paces.seek_from, ceiling, context)
+
+    if settings.connections == AUTO:
+        downloads = context.frozen.download is not None
+        starts = _share(CONNECTIONS_START, downloads=downloads)
+        for lane, start in zip((lanes.submit, lanes.status, lanes.download), starts, strict=True):
+            seek_connections(lane, start, context)
 
 
 def _share(connections: int, *, downloads: bool) -> tuple[int, int, int]:
@@ -107,36 +183,3 @@ def _share(connections: int, *, downloads: bool) -> tuple[int, int, int]:
     fetchers = max(1, connections // 4) if downloads else 1
     checkers = connections - submitters - (fetchers if downloads else 0)
     return submitters, max(1, checkers), fetchers
-
-
-@dataclass(frozen=True, slots=True)
-class _Guard:
-    """Decides when a lane has been held for too long."""
-
-    name: str
-    gate: Gate
-    caps: DailyCaps | None
-    context: Context
-    stop: Callable[[Stop], None]
-
-    def held(self, wait_s: float) -> None:
-        """Stop the run if the lane is held for longer than the user allows."""
-        settings, now = self.context.settings, self.context.clock.now()
-        outage = self.gate.outage_s(now)
-        if outage > settings.max_outage_s:
-            last = self.context.latest
-            why = "" if last is None else f"; the last: {last.message}"
-            message = f"every {self.name} request has failed for {outage:.0f} s{why}"
-            self.stop(Stop(StopReason.UNAVAILABLE, message))
-        elif settings.max_wait_s < wait_s < float("inf") and self.gate.why != CREDITS:
-            resume_at = self.context.clock.wall() + wait_s
-            message = f"{self._what()} lets no {self.name} request start for {wait_s:.0f} s"
-            self.stop(Stop(StopReason.THROTTLED, message, resume_at))
-
-    def _what(self) -> str:
-        """Say what holds the lane."""
-        if self.caps is not None and self.caps.wait_s() > 0:
-            return "the day's limit"
-
-        is_days = self.gate.held_s(HELD, self.context.clock.now()) > HOUR_S
-        return "the day's limit, as the API tells it," if is_days else "the API"

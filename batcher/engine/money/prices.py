@@ -34,7 +34,8 @@ from batcher.engine.files.local import RowUnusable, local_files
 from batcher.engine.lanes.caps import DailyCaps
 from batcher.engine.lanes.headroom import Headroom
 from batcher.engine.lanes.lane import Lane
-from batcher.engine.lanes.opening import open_lane, rate_of
+from batcher.engine.lanes.opening import open_lane
+from batcher.engine.lanes.paces import rate_of
 from batcher.providers.base import Account, Provider, Quote
 
 KEYS_MAX = 10_000  # prices that are remembered: a catalogue has a few hundred sizes

@@ -9,13 +9,13 @@ Here is what the rest of the engine knows of it; `webhooks.py` does it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from batcher.core.model import RowError, Ticket
+from batcher.engine.doubt.adoption import Claim
 from batcher.engine.record import Recorder
-from batcher.engine.slots import Slots
 from batcher.providers.base import Callback
 
 
@@ -26,9 +26,9 @@ class Ways:
     accept: Callable[[Ticket, str], Coroutine[Any, Any, None]]  # a held ticket's job is known now
     doubt: Callable[[Ticket, RowError], Coroutine[Any, Any, None]]  # nobody claimed its job
     hasten: Callable[[Ticket], bool]  # make its poll due now; False: it does not wait for one
-    follow: Callable[[Ticket], None]  # poll the job of a row that was in doubt; its slot is taken
+    # Take rows out of doubt and poll their jobs: `Adopter.take_out`.
+    take_out: Callable[[Sequence[Claim]], Coroutine[Any, Any, list[bool | None]]]
     recorder: Recorder
-    slots: Slots
 
 
 class Claims:

@@ -19,15 +19,14 @@ from batcher.core.lifecycle import State
 from batcher.core.model import Ticket
 from batcher.core.verdict import JobEvent
 from batcher.engine.clock import Clock
-from batcher.engine.webhooks import adoption
-from batcher.engine.webhooks.adoption import Claim, Stand
+from batcher.engine.doubt import adoption
+from batcher.engine.doubt.adoption import Claim, Stand
 from batcher.engine.webhooks.attempts import Attempts
 from batcher.engine.webhooks.claims import Ways
 from batcher.engine.webhooks.reports import CallReports, evidence
 
 KEPT = "webhook_claims"  # the fact that holds the jobs which were named before their submits ended
 CLAIMED = "jobs_claimed"  # counter: rows that have their job by a call
-OVER_LIMIT = 2  # so many times the slots may be taken by rows that come out of doubt
 
 
 @dataclass(slots=True, eq=False)
@@ -156,32 +155,14 @@ class Registrar:
             self._reports.foreign(call.n, call.generation, call.event)
 
     async def _adopt(self, rows: list[tuple[str, Call]]) -> None:
-        """Take rows out of doubt and follow their jobs, as far as there are slots for them.
-
-        A slot is taken before the decision, so that the run does not come to its end meanwhile.
-        """
-        slots = self._ways.slots
-        room = max(0, OVER_LIMIT * slots.limit - slots.used)
-        for _, call in rows[room:]:
-            call.end(Answer.BUSY)
-
-        rows = rows[:room]
-        for _ in rows:
-            slots.take()
-
-        claims = [call.claim() for _, call in rows]
-        at = self._clock.wall()
-        tickets = await self._ways.recorder.decide(
-            lambda journal, outcomes: adoption.claim(journal, outcomes, claims, at=at)
-        )
-        for (row_id, call), ticket in zip(rows, tickets, strict=True):
-            self._told(row_id, call.event.job_id, is_taken=ticket is not None)
-            if ticket is None:
-                slots.release()
+        """Take rows out of doubt and follow their jobs, as far as there are slots for them."""
+        answers = await self._ways.take_out([call.claim() for _, call in rows])
+        for (row_id, call), is_taken in zip(rows, answers, strict=True):
+            if is_taken is None:
+                call.end(Answer.BUSY)
             else:
-                self._ways.follow(ticket)  # before anybody can read that it is accepted
-
-            call.end(Answer.TAKEN)
+                self._told(row_id, call.event.job_id, is_taken=is_taken)
+                call.end(Answer.TAKEN)
 
     def _told(self, row_id: str, job_id: str, *, is_taken: bool) -> None:
         """Report that a row has its job by a call, or that the job is another row's."""

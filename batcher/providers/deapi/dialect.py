@@ -66,6 +66,9 @@ class DeApi:
         tasks={task.name: task.about for task in TASKS.values()},
     )
 
+    idempotency: ClassVar[None] = None
+    listing: ClassVar[None] = None
+
     def __init__(self, params: Mapping[str, object]) -> None:
         self._run = parameters.run_values(PARAMETERS, SETTINGS, params)
         self._tier = _one_of("tier", self._run.get("tier", "basic"), TIERS)

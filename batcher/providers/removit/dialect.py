@@ -53,6 +53,8 @@ class Removit:
 
     account: ClassVar[None] = None
     callbacks: ClassVar[None] = None
+    idempotency: ClassVar[None] = None
+    listing: ClassVar[None] = None
 
     def __init__(self, params: Mapping[str, object]) -> None:
         self._run = parameters.run_values(PARAMETERS, (), params)

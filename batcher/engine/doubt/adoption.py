@@ -1,8 +1,8 @@
-"""Adoption: a row in doubt gets the job that the API says, by itself, it made for it.
+"""Adoption: a row in doubt gets the job that the API says it made for it, or its freedom.
 
 Rule: the journal judges. A job has one row and an attempt has one job, and only the row's last
 attempt counts: a job of an earlier one is a job that was paid for and has no row. That is told,
-because nothing here can mend it.
+because nothing here can mend it. With proof that the attempt made no job the row is pending again.
 
 Rows leave in_doubt.jsonl as a person's decision takes them out (`decide.py`): the moves are
 journaled together with the mark that the file must be rewritten, and a crash leaves the mark.
@@ -15,21 +15,25 @@ from dataclasses import dataclass
 from enum import Enum
 
 from batcher.adapters.outcomes import outcome_file
-from batcher.core.events import Decide
+from batcher.core.events import Decide, Withdraw
 from batcher.core.journal import Held, Journal
 from batcher.core.lifecycle import Move, State
-from batcher.core.model import Ticket
+from batcher.core.model import ErrorKind, RowError, Ticket
 from batcher.engine.decide import Rewritable
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the API said by itself: one attempt of one row made this job."""
+    """What the API said: one attempt of one row made this job, or it made none.
+
+    A row can also leave its doubt without either, by the user's choice to risk a second job.
+    """
 
     n: int
     generation: int
-    job_id: str
+    job_id: str | None  # None: it is proved that there is none
     note: str  # the evidence
+    is_risk: bool = False  # nothing is proved
 
 
 class Stand(Enum):
@@ -76,19 +80,21 @@ def _jobs(journal: Journal, held: Held) -> set[str | None]:
     return (past | {held.ticket.job_id}) - {None}
 
 
+def is_doubted(journal: Journal, told: Claim) -> bool:
+    """Whether the row is in doubt by the very attempt that a claim is about."""
+    return judge(journal, told)[0] is Stand.DOUBTED
+
+
 def claim(
     journal: Journal, outcomes: Rewritable, claims: Sequence[Claim], *, at: float
 ) -> list[Ticket | None]:
     """Give rows in doubt the jobs that are claimed for them, one claim a row.
 
-    Returns a ticket to follow for each, or None: the row is not in doubt by that attempt, or the
-    job is another row's. May be repeated, so that what a full disk cut short is finished.
+    Returns a ticket to follow for each (where no job was made: to submit), or None: the row is not
+    in doubt by that attempt, or the job is another row's. May be repeated, so that what a full disk
+    cut short is finished.
     """
-    decisions = [
-        Decide(told.n, at, Move.ADOPT, told.job_id, told.note)
-        for told in claims
-        if judge(journal, told)[0] is Stand.DOUBTED
-    ]
+    decisions = [_decision(told, at) for told in claims if is_doubted(journal, told)]
     name = outcome_file(State.IN_DOUBT)
     if decisions:
         journal.mark_rebuild(decisions, [name])
@@ -104,9 +110,22 @@ def claim(
     return taken
 
 
+def _decision(told: Claim, at: float) -> Decide | Withdraw:
+    """Return how the row leaves its doubt. Without a job its submit was a try like any other."""
+    if told.is_risk:
+        return Decide(told.n, at, Move.RESUBMIT, note=told.note)
+
+    if told.job_id is not None:
+        return Decide(told.n, at, Move.ADOPT, told.job_id, told.note)
+
+    error = RowError(ErrorKind.CONNECTION, told.note, retriable=True)
+    return Withdraw(told.n, at, spent=True, error=error)
+
+
 def _taken(held: Held | None, told: Claim) -> Ticket | None:
-    """Return the ticket of a row that is accepted with the job that is claimed for it."""
-    if held is None or held.state is not State.ACCEPTED:
+    """Return the ticket of a row that stands as it was claimed."""
+    freed = State.ACCEPTED if told.job_id is not None else State.PENDING
+    if held is None or held.state is not freed:
         return None
 
     ticket = held.ticket

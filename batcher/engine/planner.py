@@ -1,0 +1,182 @@
+"""Beside the looks: plans are made anew, aimed at what may be read, and kept for later runs.
+
+Rule: nothing here holds the event loop for more than some milliseconds. An estimate is one step, a
+plan another; tickets that wait are given their new times in slices with pauses between them, so
+that a hundred thousand of them take some seconds and nobody notices.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import anyio
+import anyio.lowlevel
+
+from batcher.core.looking import READS_MAX, Looking
+from batcher.core.model import Ticket
+from batcher.engine.allowance import Load, shared_out
+from batcher.engine.context import Context
+from batcher.engine.looks import READS_WISHED, JobClass, Looks
+from batcher.engine.record import Offload
+
+TICK_S = 1.0
+SLICE = 200  # tickets that are given a new time in one step: about 2 ms
+SLICES_MAX, SLICE_PAUSE_S = 40, 0.02  # steps in one tick, and the pause after each
+SAVE_S = 60.0  # a process that is killed loses so much of what it learned
+LOOKS_IN_TIME = 3.0  # a job is looked at so often within its time, however few reads there are
+COUNTED_MAX = 60.0  # reads a job, where they are only compared
+MANNERS = 0.9  # of the reads that the plain pauses would take: some looks are early, some jittered
+
+
+class Memory(Protocol):
+    """What outlives a run of what was learned. It never raises: a run goes on without it."""
+
+    def save(self, kept: Mapping[str, object]) -> None:
+        """Keep what is known by class, as `Durations.kept` gives it."""
+        ...
+
+
+class Planner:
+    """Keeps the plans of all classes as good as what is known."""
+
+    def __init__(
+        self, context: Context, looks: Looks, memory: Memory | None, offload: Offload
+    ) -> None:
+        self._context = context
+        self._looks = looks
+        self._memory = memory
+        self._offload = offload
+        self._saved_at = context.clock.now()
+        self._saved_looks = 0
+        self._told: set[str] = set()
+        self._renewed: dict[str, None] = {}  # classes whose tickets have still the old times
+        self._sweep: tuple[JobClass, deque[Ticket]] | None = None
+
+    async def run(self, load: Callable[[], Load]) -> None:
+        """Serve until cancelled; *load* says what is left to do.
+
+        A mistake in here must not cost a run: then the plain pauses go on.
+        """
+        while self._looks.learns:
+            await anyio.sleep(TICK_S)
+            try:
+                await self._tick(load)
+            except Exception as error:
+                self._looks.learns = False
+                self._context.log.error("polls.plain", message=repr(error))
+
+    async def _tick(self, load: Callable[[], Load]) -> None:
+        await self.renew()
+        self.aim(load())
+        await self._retime()
+        if self._context.clock.now() - self._saved_at >= SAVE_S:
+            await self.save()
+
+    async def renew(self) -> None:
+        """Make plans anew from what was learned since, one class after the other."""
+        now = self._context.clock.now()
+        for job_class in list(self._looks.classes.values()):
+            looking = job_class.looking
+            if not looking.is_ripe(now):
+                continue
+
+            while looking.durations.refresh():
+                await anyio.lowlevel.checkpoint()
+
+            looking.learn(now)
+            self._renewed[job_class.name] = None
+            self._tell(job_class.name, looking)
+            await anyio.sleep(SLICE_PAUSE_S)
+
+    def aim(self, load: Load) -> None:
+        """Let each class aim at as many reads a job as there are, and as are worth it."""
+        classes = self._looks.classes
+        jobs_open = {name: len(each.waiting) for name, each in classes.items()}
+        shares = shared_out({name: each.looking for name, each in classes.items()}, jobs_open, load)
+        for name, each in classes.items():
+            if self._aim(each.looking, None if shares is None else shares.get(name)):
+                self._renewed[name] = None
+
+    def _aim(self, looking: Looking, most: float | None) -> bool:
+        """Aim one class at *most* reads a job; None = there is no limit to be minded.
+
+        On average a job is never read more often than the plain pauses would read it. Where reads
+        are plenty, no pause is longer than those either; where they are scarce, pauses may be as
+        long as what is known of the jobs allows.
+        """
+        plain, total = looking.reads_by_backoff(COUNTED_MAX), looking.reads(COUNTED_MAX)
+        if looking.curve is None or looking.plan is None or plain is None or total is None:
+            return False
+
+        short_s = self._looks.backoff.cap_s
+        plain *= MANNERS
+        wished = min(READS_WISHED, plain - max(total - looking.plan.reads, 0.0))
+        if most is None or most >= wished + looking.curve.mean_s() / short_s:
+            return looking.aim(wished, short_s)
+
+        long_s = max(short_s, self._context.settings.job_timeout_s / LOOKS_IN_TIME)
+        return looking.aim(min(most, plain, READS_MAX), long_s)
+
+    async def _retime(self) -> None:
+        """Go on giving tickets their new times."""
+        for _ in range(SLICES_MAX):
+            if not self._retime_slice():
+                return
+
+            await anyio.sleep(SLICE_PAUSE_S)
+
+    def _retime_slice(self) -> bool:
+        """Give some tickets their new times; return whether there are more."""
+        if self._sweep is None:
+            job_class = self._next_renewed()
+            if job_class is None:
+                return False
+
+            self._sweep = job_class, deque(job_class.waiting.values())
+
+        job_class, tickets = self._sweep
+        for _ in range(min(SLICE, len(tickets))):
+            self._looks.plan_anew(job_class, tickets.popleft())
+
+        if not tickets:
+            self._sweep = None
+
+        return self._sweep is not None or bool(self._renewed)
+
+    def _next_renewed(self) -> JobClass | None:
+        while self._renewed:
+            name = next(iter(self._renewed))
+            del self._renewed[name]
+            if name in self._looks.classes:
+                return self._looks.classes[name]
+
+        return None
+
+    async def save(self) -> None:
+        """Keep what was learned, if anything was since the last time."""
+        self._saved_at = self._context.clock.now()
+        memory, looks = self._memory, self._looks
+        if memory is None or looks.looks == self._saved_looks:
+            return
+
+        self._saved_looks, kept = looks.looks, {}
+        for name, durations in list(looks.known()):
+            kept[name] = durations.kept()
+            await anyio.lowlevel.checkpoint()
+
+        await self._offload(lambda: memory.save(kept))
+
+    def _tell(self, name: str, looking: Looking) -> None:
+        """Log the first plan of each class."""
+        plan = looking.plan
+        if plan is not None and name not in self._told:
+            self._told.add(name)
+            self._context.log.info(
+                "polls.planned",
+                job_class=name,
+                ends=looking.durations.ends,
+                reads=round(plan.reads, 2),
+                lag_s=round(plan.lag_s, 2),
+            )
