@@ -780,8 +780,8 @@ CONTROLS = (
         name="key-in-escapes-passed-on",
         promise="The key goes nowhere else",
         file="batcher/adapters/http/echoes.py",
-        right='    body = _ESCAPE.sub(_plain, answer.body) if b"\\u00" in answer.body else answer.body\n',
-        wrong="    body = answer.body\n",
+        right='answer.body) if b"\\\\u00" in answer.body else answer.body\n',
+        wrong="answer.body) if False else answer.body\n",
         red=("tests/adapters/test_http.py::test_an_echoed_key_is_known_in_other_spellings",),
     ),
     Control(
