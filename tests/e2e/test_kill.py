@@ -20,7 +20,7 @@ from tests.support.figures import Figures
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
 KILLS = int(os.environ.get("BATCHER_KILLS", "24"))
-ROWS_PER_KILL = 100
+ROWS_PER_KILL = 50
 FAULTS = "duration=lognormal:0.6:0.6,latency=lognormal:0.01:1,drop_after=0.01,503=0.01,lag=0.1"
 
 
@@ -33,7 +33,7 @@ def test_random_kills_cost_nothing(tmp_path: Path, figures: Figures) -> None:
         killed = 0
         for _ in range(KILLS):
             life_s = rng.uniform(0.3, 2.0)
-            killed += here.go_for(life_s, SIGKILL, "--rate", "120/s") == -SIGKILL
+            killed += here.go_for(life_s, SIGKILL, "--rate", "50/s") == -SIGKILL
 
         ended = here.go("--rate", "500/s")
 

@@ -15,7 +15,7 @@ from tests.support.figures import Figures
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
 ROUNDS = int(os.environ.get("BATCHER_ZOMBIES", "1"))
-ROWS_PER_ROUND = 700
+ROWS_PER_ROUND = 500
 
 
 def test_a_zombie_pays_for_nothing(tmp_path: Path, figures: Figures) -> None:
