@@ -22,16 +22,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import pacing_pump, pacing_runs, pacing_sockets  # after the path
+from benchmarks.pacing_pump import scenarios as pump  # after the path
+from benchmarks.pacing_runs import auto, keep, storms, strict
+from benchmarks.pacing_sockets import scenarios as sockets
 
 Figures = dict[str, object]
 SCENARIOS: dict[str, Callable[[bool], Iterator[Figures]]] = {
-    "pacer": pacing_pump.scenarios,
-    "keep": pacing_runs.keep,
-    "sockets": pacing_sockets.scenarios,
-    "storm": pacing_runs.storms,
-    "strict": pacing_runs.strict,
-    "auto": pacing_runs.auto,
+    "pacer": pump,
+    "keep": keep,
+    "sockets": sockets,
+    "storm": storms,
+    "strict": strict,
+    "auto": auto,
 }
 
 

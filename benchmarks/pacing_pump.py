@@ -11,7 +11,7 @@ import uvloop
 from aiolimiter import AsyncLimiter
 
 from batcher.adapters.pacing import Pacer
-from batcher.core.rates import Rate, Window
+from batcher.core.pacing.rates import Rate, Window
 
 WANTED = 64
 SPACINGS_MIN = 20  # a low rate is watched for longer

@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 
 from batcher.core.exchange import Request, Response, Transport
-from batcher.core.rates import parse_rate
+from batcher.core.pacing.rates import parse_rate
 from tests.engine.harness import Night
 from tests.support.clock import run_virtual
 

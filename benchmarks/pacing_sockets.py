@@ -19,8 +19,8 @@ import uvloop
 from batcher.adapters.http import HttpTransport
 from batcher.adapters.pacing import Pacer
 from batcher.core.exchange import Request
-from batcher.core.gate import Gate
-from batcher.core.rates import Rate, Window
+from batcher.core.pacing.gate import Gate
+from batcher.core.pacing.rates import Rate, Window
 from batcher.core.secret import Secret
 from batcher.engine.lanes.eased import Eased
 from batcher.engine.lanes.lane import Lane

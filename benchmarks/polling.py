@@ -29,8 +29,8 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that a script finds the file beside it
 
 from batcher.core.backoff import Backoff
-from batcher.core.durations import Durations, Look
-from batcher.core.looking import Looking, affordable
+from batcher.core.polling.durations import Durations, Look
+from batcher.core.polling.looking import Looking, affordable
 from benchmarks.polling_rivals import (
     BACKOFFS,
     GRID,
@@ -63,14 +63,18 @@ def learned_run(times: Sequence[float], looking: Looking, rng: Random) -> Point:
     lows, tries = [0.0] * len(times), [0] * len(times)
     luck = [rng.random() for _ in times]  # of the next look at each
     heap: list[tuple[float, int]] = []
-    fed, delay, waiting = 0, 0.0, set[int]()
+    fed, delay, waiting, pioneers = 0, 0.0, set[int](), set[int]()
 
     def due(n: int) -> tuple[float, int]:
-        return n / PER_S + looking.next_age_s(lows[n], tries[n], luck[n]), n
+        age_s = looking.next_age_s(lows[n], tries[n], luck[n], is_pioneer=n in pioneers)
+        return n / PER_S + age_s, n
 
     while heap or fed < len(times):
         if fed < len(times) and (not heap or fed / PER_S <= heap[0][0]):
             waiting.add(fed)
+            if looking.enlist():
+                pioneers.add(fed)
+
             heappush(heap, due(fed))
             fed += 1
             continue
@@ -167,11 +171,15 @@ class _Learned:
         known = Durations.from_kept(json.loads(past))
         self._looking = Looking(BACKOFF, reads=3.0, durations=known)
         self._rng = rng
+        self._pioneers = set[int]()
         self._luck: dict[tuple[int, int], float] = {}  # of each look
 
     def next_age_s(self, n: int, low_s: float, tries: int) -> float:
+        if (n, 0) not in self._luck and self._looking.enlist():
+            self._pioneers.add(n)
+
         luck = self._luck.setdefault((n, tries), self._rng.random())
-        return self._looking.next_age_s(low_s, tries, luck)
+        return self._looking.next_age_s(low_s, tries, luck, is_pioneer=n in self._pioneers)
 
     def saw(self, look: Look, now: float, sharing: int) -> bool:
         anew = self._looking.saw(look, now)

@@ -10,8 +10,8 @@ from itertools import pairwise
 from math import ceil, erfc, exp, log, pi, sin, sqrt
 from random import Random
 
-from batcher.core.planning import Plan, plan_at
-from batcher.core.survival import Curve
+from batcher.core.polling.planning import Plan, plan_at
+from batcher.core.polling.survival import Curve
 
 Point = tuple[float, float]  # mean reads, mean delay
 Pauses = Callable[[Random], Iterator[float]]

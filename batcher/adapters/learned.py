@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 import orjson
 
 from batcher.adapters.atomic import write_atomically
-from batcher.core.durations import Durations
 from batcher.core.log import Log
+from batcher.core.polling.durations import Durations
 
 STATE_DIR = "BATCHER_STATE_DIR"
 FORMAT = 1

@@ -9,9 +9,9 @@ milliseconds) and never ends on a clock that only moves with timers; a nap moves
 The bucket is as small as it can be, because a bucket of N lets N through at once and then up to
 2 N - 1 within its period. It holds one batch and a little slack; the slack is the lateness of a nap
 that is made up for. A nap is half of the slack, so at any rate the whole rate is used. Beside it
-`core.windows` keeps each small window exactly.
+`core.pacing.windows` keeps each small window exactly.
 
-It does not obey 429s (a lane's gate does) and counts no days (`core.rates.DayCap` does).
+It does not obey 429s (a lane's gate does) and counts no days (`core.pacing.rates.DayCap` does).
 The rate may change while it runs: a change starts with an empty bucket, but never with a burst.
 """
 
@@ -25,8 +25,8 @@ import anyio
 import anyio.lowlevel
 from aiolimiter import AsyncLimiter
 
-from batcher.core.rates import Rate
-from batcher.core.windows import MARGIN, Guarded, Trail, guarded
+from batcher.core.pacing.rates import Rate
+from batcher.core.pacing.windows import MARGIN, Guarded, Trail, guarded
 
 BATCH_S = 0.005  # permits handed out together: nobody can tell 5 ms from an even spread
 SLACK_S = 0.005  # lateness made up for: timers count milliseconds, and loops are busy

@@ -24,7 +24,7 @@ COMMANDS = {
     "resume": "Go on with a run.",
     "retry": "Take the exhausted rows of a run up again.",
     "status": "Say how a run stands, also while it goes on.",
-    "plan": "Say how long a manifest takes, what it costs, and which limit binds.",
+    "plan": "Say how long a manifest takes, which limit makes it so long, and what it costs.",
     "check": "Check every row of a manifest: no network, nothing spent.",
     "doubt": "Decide rows of which nobody knows whether they were paid for.",
     "report": "Write a page about a run: how it went, why, and what to do next.",

@@ -14,9 +14,10 @@ import click
 from batcher.cli.exits import BUG, OK, signal_exit_code
 from batcher.cli.program import program
 from batcher.core.errors import UsageError
-from batcher.report.text import command_text, count_text, path_word, rows_text
+from batcher.report.text import command_text, count_text, path_word, plain, rows_text
 
 if TYPE_CHECKING:
+    from batcher.adapters.rundir import RunDirectory
     from batcher.cli.demo_play import End
 
 EPILOG = """\b
@@ -31,6 +32,7 @@ rows fail by design; 1 if not.
 PROVIDER = "removit"
 RATE_PER_S = 40.0  # at speed 1
 JOB_S = 1.2  # half of the jobs take longer
+PATH_CHARS_MAX = 1_000
 
 
 @click.command(epilog=EPILOG)
@@ -55,7 +57,7 @@ def command(rows: int, seed: int, folder: str | None, speed: float) -> int:
     with directory.lock(time.time()):
         end = play(Stage(directory, PROVIDER, manifest, faults(speed), seed, RATE_PER_S * speed))
 
-    for line in told(end, directory.path, manifest):
+    for line in told(end, directory.path, _page(directory)):
         click.echo(line)
 
     if end.signal is not None:
@@ -79,7 +81,7 @@ def faults(speed: float) -> str:
     return ",".join([*kept, *(f"{knob}={value}" for knob, value in own.items())])
 
 
-def told(end: End, directory: Path, manifest: Path) -> Iterator[str]:
+def told(end: End, directory: Path, page: Path | None) -> Iterator[str]:
     """Yield what was seen, in which files, what the ledger says, and what to try next."""
     from batcher.report.closing import state_lines
 
@@ -88,18 +90,19 @@ def told(end: End, directory: Path, manifest: Path) -> Iterator[str]:
     yield ""
     yield (
         f"The API's own ledger: {rows_text(ledger['references'])} seen, "
-        f"{count_text(ledger['submits'])} submits arrived, {count_text(ledger['jobs'])} jobs made, "
-        f"{rows_text(ledger['duplicates'])} paid twice."
+        f"{count_text(ledger['submits'])} submits arrived,"
     )
+    yield (f"{count_text(ledger['jobs'])} jobs made, {rows_text(ledger['duplicates'])} paid twice.")
     lost = ledger["undelivered"]
     if lost:
-        yield (
-            f"Of these, jobs made and charged whose answer got lost: {count_text(lost)}. "
-            "Their rows are held in doubt and not sent again."
-        )
+        yield f"Of these, jobs made and charged whose answer got lost: {count_text(lost)}."
+        yield "Their rows are held in doubt and not sent again."
 
     yield ""
     yield "Look at it:"
+    if page is not None:
+        yield f"  in a browser: {plain(page, PATH_CHARS_MAX)}"
+
     if end.summary.in_doubt:
         yield f"  {command_text(batcher, 'doubt', 'list', run)}"
 
@@ -107,6 +110,20 @@ def told(end: End, directory: Path, manifest: Path) -> Iterator[str]:
     yield f"  {command_text('head', '-n', '1', path_word(directory / 'succeeded.jsonl'))}"
     yield "Then with your own rows, still for nothing:"
     yield f"  {command_text(batcher, 'simulate', '--provider', PROVIDER)}"
+
+
+def _page(directory: RunDirectory) -> Path | None:
+    """Make the report page of the run; None if that fails, which spoils no demonstration."""
+    from batcher.adapters.atomic import write_atomically
+    from batcher.cli.report import NAME, page_of
+
+    path = directory.path / NAME
+    try:
+        write_atomically(path, page_of(directory, path))
+    except Exception:
+        return None
+
+    return path
 
 
 def _written(home: Path, rows: int) -> Path:

@@ -25,6 +25,7 @@ from batcher.cli.values import (
     or_none,
     rate,
     size,
+    some_time,
     whole_number,
 )
 
@@ -75,21 +76,24 @@ FLAGS = (
         "--submit-timeout",
         "submit_timeout_s",
         "Wait so long for the answer to a submit; after that the row is in doubt.",
-        duration,
+        some_time,
+        "DURATION",
     ),
     Flag(
         REQUEST,
         "--status-timeout",
         "status_timeout_s",
         "Wait so long for the answer to a status read.",
-        duration,
+        some_time,
+        "DURATION",
     ),
     Flag(
         REQUEST,
         "--download-stall",
         "download_stall_s",
         "Give a download up that stands still for so long.",
-        duration,
+        some_time,
+        "DURATION",
     ),
     Flag(
         REQUEST,
@@ -112,7 +116,8 @@ FLAGS = (
         "--job-timeout",
         "job_timeout_s",
         "Follow a job for so long; after that its row is exhausted, and `retry` looks again.",
-        duration,
+        some_time,
+        "DURATION",
     ),
     Flag(
         ROW,
@@ -201,7 +206,8 @@ FLAGS = (
         "--max-duration",
         "max_duration_s",
         "Stop this process after so long.",
-        or_none(duration),
+        or_none(some_time),
+        "DURATION",
     ),
     Flag(
         RUN,

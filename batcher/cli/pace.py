@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from batcher.core.rates import parse_rate
+from batcher.core.pacing.rates import parse_rate
 from batcher.core.settings import Settings
 from batcher.providers import Provider, provider_named
 from batcher.report.pace import Pace, pace_of

@@ -1,4 +1,4 @@
-"""`batcher plan`: how long a manifest will take, what it costs, and which limit binds."""
+"""`batcher plan`: how long a manifest takes, which limit makes it so long, and what it costs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from batcher.adapters.rundir import RunDirectory, default_run_directory
+from batcher.adapters.rundir import RunDirectory
 from batcher.cli.check import QUOTES, text_lines, text_totals
 from batcher.cli.contradictions import refuse_contradictions
 from batcher.cli.exits import OK, SOME_ROWS
@@ -25,6 +25,8 @@ from batcher.cli.wishes import (
     key_file_option,
     new_settings,
     provider_option,
+    run_dir_option,
+    run_path,
     set_option,
 )
 from batcher.core.settings import Frozen, Settings
@@ -46,8 +48,8 @@ Examples:
   batcher plan prompts.jsonl --provider deapi --preflight
   batcher plan photos.jsonl --provider removit --in-flight 50 --json
 
-It takes the flags of `run`. P10 and P90: once in ten runs it is faster, once
-in ten slower.
+It takes the flags of `run` that say what is done and how. P10 and P90: once
+in ten runs it is faster, once in ten slower.
 
 Exit codes: those of `batcher check`. A warning changes nothing.
 """
@@ -56,6 +58,7 @@ Exit codes: those of `batcher check`. A warning changes nothing.
 @click.command(cls=ConfiguredCommand, epilog=EPILOG)
 @click.argument("manifest")
 @provider_option
+@run_dir_option
 @base_url_option
 @set_option
 @download_option
@@ -75,12 +78,12 @@ Exit codes: those of `batcher check`. A warning changes nothing.
 )
 @settings_flags
 def command(manifest: str, **flags: Any) -> int:
-    """Say how long MANIFEST would take, how many reads it needs, what it costs, and what binds.
+    """Say how long MANIFEST takes, which limit makes it so long, and what it costs.
 
     Nothing is sent unless --preflight is given, and nothing is spent. What earlier runs learned of
     the API's jobs is used.
     """
-    directory = RunDirectory(default_run_directory(manifest, flags["provider"]))
+    directory = RunDirectory(run_path(manifest, flags))
     frozen = frozen_of(manifest, flags, directory)
     settings = new_settings(flags, frozen.base_url)
     refuse_contradictions(frozen, settings)

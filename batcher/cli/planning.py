@@ -12,10 +12,10 @@ from dataclasses import replace
 from random import Random
 
 from batcher.cli.pace import PAID_TIER, has_tiers
-from batcher.core.durations import Durations
 from batcher.core.forecast import Forecast, Limit, Work, forecast, jobs_of, with_room
 from batcher.core.money import nanos
-from batcher.core.rates import HOUR_S, Rate, parse_rate
+from batcher.core.pacing.rates import HOUR_S, Rate, parse_rate
+from batcher.core.polling.durations import Durations
 from batcher.core.settings import Frozen, Settings
 from batcher.providers import Provider, provider_named
 from batcher.providers.base import Files
@@ -113,7 +113,10 @@ def cost_lines(provider: Provider, settings: Settings, jobs: int) -> Iterator[Li
     total, one = money_text(jobs * cost, currency), money_text(cost, currency)
     yield "cost", f"{total}: {count_text(jobs)} job{'' if jobs == 1 else 's'} at {one}"
     if settings.max_cost is not None and jobs * cost > nanos(settings.max_cost):
-        yield "", f"stops before {money_text(nanos(settings.max_cost), currency)}"
+        yield (
+            "",
+            f"--max-cost stops the run before {money_text(nanos(settings.max_cost), currency)}",
+        )
 
 
 def asks_for_prices(provider: Provider, settings: Settings) -> bool:

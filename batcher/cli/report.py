@@ -20,6 +20,9 @@ from batcher.core.errors import UsageError
 from batcher.core.secret import Secret
 
 NAME = "report.html"
+SUFFIXES = (".html", ".htm")  # what a page in the run directory may be called
+HEAD_BYTES = 4_096  # of a page: its title is in them
+MARK = b"batcher report</title>"
 KEY_CHARS_MIN = 6  # a shorter value is no key, and would blot out the page
 EPILOG = """\b
 Examples:
@@ -36,7 +39,7 @@ The page needs no network and fetches nothing. It can be made while the run goes
     "--output",
     "-o",
     metavar="FILE",
-    help="Where the page goes. [report.html in the run directory]",
+    help="Where the page goes; only a page is replaced. [report.html in the run directory]",
 )
 def command(run: str, output: str | None) -> int:
     """Write a page about the run in the directory RUN: how it went, why, and what to do next.
@@ -48,12 +51,38 @@ def command(run: str, output: str | None) -> int:
 
     directory = existing_run(run)
     path = directory.path / NAME if output is None else Path(output)
-    if path.is_dir():
-        raise UsageError(f"--output {path}: is a folder, not a file")
+    if output is not None:
+        _refuse_others(path, directory)
 
     write_atomically(path, page_of(directory, path))
     click.echo(str(path))
     return 0
+
+
+def _refuse_others(path: Path, directory: RunDirectory) -> None:
+    """Raise `UsageError` if a page at *path* would take the place of something that is no page."""
+    said = f"--output {path}: "
+    if path.is_dir():
+        raise UsageError(f"{said}is a folder, not a file")
+
+    if not path.parent.is_dir():
+        raise UsageError(f"{said}there is no folder {path.parent}")
+
+    is_own = path.parent.resolve() == directory.path.resolve()
+    if is_own and path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{said}a page in the run directory must be called ….html")
+
+    if path.is_symlink() or (path.exists() and not _is_page(path)):
+        raise UsageError(f"{said}is there already and is no page of batcher; it is left as it is")
+
+
+def _is_page(path: Path) -> bool:
+    """Tell whether a file is a page that was made before."""
+    if not path.is_file():
+        return False
+
+    with path.open("rb") as file:
+        return MARK in file.read(HEAD_BYTES)
 
 
 def page_of(directory: RunDirectory, path: Path) -> bytes:

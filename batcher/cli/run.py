@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import click
 
-from batcher.adapters.rundir import RunDirectory, default_run_directory
+from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import differences, read_run_file, write_run_file
 from batcher.cli.contradictions import refuse_contradictions
 from batcher.cli.failure import say
@@ -24,6 +23,8 @@ from batcher.cli.wishes import (
     key_source,
     new_settings,
     provider_option,
+    run_dir_option,
+    run_path,
     screen_of,
     screen_options,
     set_option,
@@ -53,7 +54,7 @@ process, 74 disk failed, 130 or 143 interrupted and resumable.
 @click.command(cls=ConfiguredCommand, epilog=EPILOG)
 @click.argument("manifest")
 @provider_option
-@click.option("--run-dir", metavar="DIR", help="Where the run lives. [runs/<manifest>-<provider>]")
+@run_dir_option
 @base_url_option
 @set_option
 @download_option
@@ -72,7 +73,7 @@ def command(manifest: str, **flags: Any) -> int:
     input; gzip is fine. The same command again goes on where the last one ended; on a finished run
     it makes no request.
     """
-    directory = RunDirectory(_run_path(manifest, flags))
+    directory = RunDirectory(run_path(manifest, flags))
     frozen = frozen_of(manifest, flags, directory)
     settings = new_settings(flags, frozen.base_url)
     refuse_contradictions(frozen, settings)
@@ -97,11 +98,6 @@ def command(manifest: str, **flags: Any) -> int:
     with directory.lock(time.time()):
         begin_or_resume(directory, frozen, settings)
         return drive(Drive(directory, frozen, settings, key, screen_of(flags), read_again))
-
-
-def _run_path(manifest: str, flags: dict[str, Any]) -> Path:
-    chosen = flags["run_dir"]
-    return Path(chosen) if chosen else default_run_directory(manifest, flags["provider"])
 
 
 def begin_or_resume(directory: RunDirectory, frozen: Frozen, settings: Settings) -> None:

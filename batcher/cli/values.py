@@ -59,7 +59,13 @@ def or_auto(read: Callable[[Any], T]) -> Callable[[Any], T | str]:
     @wraps(read)
     def value(given: Any) -> T | str:
         is_auto = isinstance(given, str) and given.strip().lower() == AUTO
-        return AUTO if is_auto else read(given)
+        if is_auto:
+            return AUTO
+
+        try:
+            return read(given)
+        except click.BadParameter as error:
+            raise click.BadParameter(f"{error.message}; or write {AUTO}") from error
 
     return value
 
@@ -92,6 +98,15 @@ def duration(value: Any) -> float:
 
     if seconds is None or not math.isfinite(seconds) or seconds < 0:
         raise click.BadParameter(f"{value!r} is not a duration: write 15m, 30s, 1h30m or seconds")
+
+    return seconds
+
+
+def some_time(value: Any) -> float:
+    """Read a duration above 0: with a time-out of nothing every submit would be in doubt."""
+    seconds = duration(value)
+    if not seconds:
+        raise click.BadParameter(f"{value!r} is no time at all: write 15m, 30s, 1h30m or seconds")
 
     return seconds
 
@@ -162,7 +177,7 @@ def names(value: Any) -> tuple[str, ...]:
 
 def rate(value: Any) -> str:
     """Check `300/m` or `5/m,100/d`; it stays text, which the engine reads again."""
-    from batcher.core.rates import parse_rate
+    from batcher.core.pacing.rates import parse_rate
 
     return _checked(str(value), parse_rate)
 

@@ -17,7 +17,7 @@ import click
 import msgspec
 from click.core import ParameterSource
 
-from batcher.adapters.rundir import RunDirectory, absolute_path
+from batcher.adapters.rundir import RunDirectory, absolute_path, default_run_directory
 from batcher.cli.config import NAME, read_config
 from batcher.cli.failure import hiding, say
 from batcher.cli.flags import SectionedCommand, given_settings
@@ -58,6 +58,9 @@ set_option = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     help="A parameter of the API for all rows; a row's own value wins. May be given again.",
+)
+run_dir_option = click.option(
+    "--run-dir", metavar="DIR", help="Where the run lives. [runs/<manifest>-<provider>]"
 )
 limit_option = click.option("--limit", type=count, metavar="N", help="Only the first N rows.")
 key_file_option = click.option(
@@ -167,6 +170,12 @@ def key_source(key_env: str, key_file: str | None) -> Callable[[], Secret]:
 def screen_of(flags: Mapping[str, Any]) -> Screen:
     """Return what is to be shown."""
     return Screen(quiet=flags["quiet"], json=flags["json"], log_level=flags["log_level"])
+
+
+def run_path(manifest: str, flags: Mapping[str, Any]) -> Path:
+    """Return where the run of a manifest lives."""
+    chosen = flags["run_dir"]
+    return Path(chosen) if chosen else default_run_directory(manifest, flags["provider"])
 
 
 def frozen_of(manifest: str, flags: Mapping[str, Any], directory: RunDirectory) -> Frozen:

@@ -17,14 +17,13 @@ from heapq import heappop, heappush
 from math import ceil, floor, inf
 from random import Random
 
-from batcher.core.durations import Durations
-from batcher.core.looking import READS_MIN, affordable
-from batcher.core.planning import plan_for
-from batcher.core.rates import HOUR_S, Rate
+from batcher.core.pacing.rates import HOUR_S, Rate
+from batcher.core.polling.durations import Durations
+from batcher.core.polling.looking import ENDS_MIN, READS_MIN, affordable
+from batcher.core.polling.planning import plan_for
 
 READS_AIM = 5.0  # a job, where nothing asks for fewer
 READS_CALLED = 1.0  # of a job whose end the API reports
-ENDS_MIN = 6  # jobs seen to end before anything is said of their class
 DRAWS = 60  # of whole runs
 SAMPLE_MAX = 100  # jobs that one draw goes by: what is not seen oftener is not more certain
 PLAYED_MAX = 1_000  # rows of a draw that are played through one by one

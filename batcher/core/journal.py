@@ -198,7 +198,12 @@ class Journal(Protocol):
         """Return each outcome file's committed length; None = it must be rebuilt."""
         ...
 
-    def mark_rebuild(self, events: Sequence[Decide | Withdraw], files: Sequence[str]) -> list[bool]:
+    def mark_rebuild(
+        self,
+        events: Sequence[Decide | Withdraw],
+        files: Sequence[str],
+        counters: Mapping[str, int] | None = None,
+    ) -> list[bool]:
         """Apply what takes rows out of *files*, and mark these for rebuilding, at once."""
         ...
 

@@ -174,6 +174,7 @@ class Watch:
 
     job_class: str
     teaches: bool  # looks at it say how long jobs take: it is known when it began
+    is_pioneer: bool = False  # looked at densely: nothing is known of such jobs yet
     seen_s: float = 0.0  # age at the last look that found it pending
     luck: float = 0.0  # of the next look, in [0, 1)
     not_before: float = 0.0  # the event loop's time before which nobody may look

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, sqrt
 
-from batcher.core.looking import USED, Looking, affordable
-from batcher.core.rates import Rate
+from batcher.core.pacing.rates import Rate
+from batcher.core.polling.looking import USED, Looking, affordable
 from batcher.core.stats import Snapshot
 from batcher.engine.lanes.caps import times_of
 from batcher.engine.lanes.opening import Lanes

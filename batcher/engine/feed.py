@@ -116,6 +116,16 @@ class Feed:
         go_on = self._follow if ticket.result is None else self._collect
         go_on(ticket)
 
+    async def read_rows(self, entries: Iterator[Entry] | None) -> None:
+        """Submit what was not submitted yet: of the manifest, or without it of the journal."""
+        if entries is None:
+            await self.read_journal()
+            return
+
+        await self.read(entries)
+        if self._context.settings.limit is None:
+            await self.tell_vanished()
+
     async def read(self, entries: Iterator[Entry]) -> None:
         """Read the manifest to its end and submit what was not submitted yet."""
         context = self._context

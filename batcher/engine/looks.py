@@ -17,11 +17,11 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 
 from batcher.core.backoff import Backoff
-from batcher.core.durations import Durations, Look
-from batcher.core.looking import Looking
 from batcher.core.model import Ticket, Watch
+from batcher.core.polling.durations import Durations, Look
+from batcher.core.polling.looking import Looking
 from batcher.engine.context import Context
-from batcher.engine.lanes.lane import Lane
+from batcher.engine.lanes.opening import Lanes
 
 CALLED = Backoff(first_s=160.0, factor=2.0, cap_s=600.0)  # looks where the API reports by itself
 CLASSES_MAX = 24  # of jobs; each remembers up to a megabyte of reads
@@ -46,24 +46,25 @@ class Looks:
     def __init__(
         self,
         context: Context,
-        lane: Lane[Ticket],
+        lanes: Lanes,
         past: Mapping[str, Durations],
         *,
         learns: bool = True,
     ) -> None:
         """*past* is what earlier runs learned; without `learns` the plain pauses are kept to."""
-        facts = context.provider.facts
+        facts, reads = context.provider.facts, lanes.status_rate
         self.learns = learns and not context.claims.calls
+        self._sends_pioneers = self.learns and (reads is None or not reads.day_caps)
         self.backoff = Backoff(facts.first_look_s, 1.5, facts.look_cap_s)
         self.classes: OrderedDict[str, JobClass] = OrderedDict()  # the latest used is the last
         self.looks = 0  # that were learned from
         self._context = context
-        self._lane = lane
+        self._lane = lanes.status
         self._past = dict(past)
         self._time_s = context.settings.job_timeout_s
         self._called: set[int] = set()  # rows whose job the API reported on
         if self.learns:
-            lane.rank_by(self.chance)
+            lanes.status.rank_by(self.chance)
 
     # --- When to look ----------------------------------------------------------------------------
 
@@ -72,6 +73,9 @@ class Looks:
         sent, at = ticket.submitted_at, ticket.accepted_at
         is_prompt = sent is not None and at is not None and at - sent <= ANSWER_S_MAX
         ticket.watch = self._watch(ticket, teaches=is_prompt)
+        if is_prompt and self._sends_pioneers:
+            ticket.watch.is_pioneer = self._class_named(ticket.watch.job_class).looking.enlist()
+
         self._plan(ticket, 0.0)
 
     def at_once(self, ticket: Ticket) -> None:
@@ -180,11 +184,9 @@ class Looks:
         self._context.claims.follow(ticket)  # a call makes it due now, or has done so meanwhile
 
     def _due(self, looking: Looking, ticket: Ticket, watch: Watch, now: float) -> float:
-        if looking.plan is None:
-            due = max(now + self.backoff.at(ticket.reads, watch.luck), watch.not_before)
-            return self._in_time(ticket, due, now)
-
-        age_s = looking.next_age_s(watch.seen_s, ticket.reads, watch.luck)
+        age_s = looking.next_age_s(
+            watch.seen_s, ticket.reads, watch.luck, is_pioneer=watch.is_pioneer
+        )
         return self._in_time(ticket, max(ticket.born + age_s, watch.not_before), now)
 
     def _in_time(self, ticket: Ticket, due: float, now: float) -> float:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from batcher.core.durations import Durations
 from batcher.core.exchange import Transport
 from batcher.core.journal import Entry, Journal
 from batcher.core.log import Log
+from batcher.core.polling.durations import Durations
 from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
 from batcher.core.stays import Stays

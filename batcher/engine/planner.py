@@ -14,8 +14,8 @@ from typing import Protocol
 import anyio
 import anyio.lowlevel
 
-from batcher.core.looking import READS_MAX, Looking
 from batcher.core.model import Ticket
+from batcher.core.polling.looking import READS_MAX, Looking
 from batcher.engine.allowance import Load, shared_out
 from batcher.engine.context import Context
 from batcher.engine.looks import READS_WISHED, JobClass, Looks

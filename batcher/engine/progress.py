@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 
 from batcher.core.lifecycle import OUTCOMES
-from batcher.core.rates import Rate
+from batcher.core.pacing.rates import Rate
 from batcher.core.stats import LaneView, Snapshot
 from batcher.engine.context import Context
 from batcher.engine.feed import Feed

@@ -60,7 +60,7 @@ class Run:
         )
         self._context = context_of(parts, self.control, self._recorder)
         self._lanes = open_lanes(self._context, parts.journal)
-        self._looks = Looks(self._context, self._lanes.status, parts.past, learns=parts.learns)
+        self._looks = Looks(self._context, self._lanes, parts.past, learns=parts.learns)
         self._planner = Planner(self._context, self._looks, parts.memory, parts.offload)
         self._poller = Poller(
             self._context,
@@ -189,20 +189,22 @@ class Run:
 
     async def _feed_rows(self) -> None:
         """Take up what earlier processes left, then read the manifest, until a halt."""
+        control = self.control
         try:
+            control.on_halt.append(self._stop_submitting)  # what waits there holds slots
+            if control.halted.is_set():
+                self._stop_submitting()
+
             await self._feed.follow_jobs()
-            await self._submitter.resends.take_held()
-            self._doubts.begin()
             with anyio.CancelScope() as reading:
-                self.control.on_halt += [reading.cancel, self._stop_submitting]
-                if self.control.halted.is_set():
-                    self._stop_submitting()
-                elif self._parts.entries is None:
-                    await self._feed.read_journal()
-                else:
-                    await self._feed.read(self._parts.entries())
-                    if self._parts.settings.limit is None:
-                        await self._feed.tell_vanished()
+                control.on_halt.append(reading.cancel)
+                if not control.halted.is_set():
+                    await self._submitter.resends.take_held()
+                    self._doubts.begin()
+                    entries = self._parts.entries
+                    await self._feed.read_rows(None if entries is None else entries())
+
+            self._doubts.begin()
         except Exception as error:
             self._fail(error)
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from math import inf
 
 from batcher.core.binding import Flow, Held, Scene, Watch, advice_of, binding_of
-from batcher.core.rates import Rate
+from batcher.core.pacing.rates import Rate
 from batcher.engine.context import Context
 from batcher.engine.deadline import NO_TIME
 from batcher.engine.feed import Feed

@@ -26,6 +26,7 @@ from batcher.engine.doubt.resend import Means, Resends
 from batcher.engine.files.local import RowUnusable, local_files
 from batcher.engine.lanes.headroom import Headroom
 from batcher.engine.lanes.lane import Lane
+from batcher.engine.lanes.scout import BalanceScout
 from batcher.engine.money.credits import Credits
 from batcher.engine.rows import ProviderCheck
 from batcher.engine.sending import Stuck, answer_of, unknown
@@ -68,6 +69,7 @@ class Submitter:
             beside.doubts.resent,
         )
         context.jobs.on_answer = lambda: lane.reopen(BUDGET)
+        lane.scout = BalanceScout(context, lane, self.put_back)
 
     def put_back(self, ticket: Ticket) -> None:
         """Leave a row to a later process: it was to be submitted, or to be sent again."""
@@ -211,7 +213,14 @@ class Submitter:
         self._beside.credits.accepted()
         context.jobs.keep()
         claim = Claim(n, ticket.generation, verdict.job_id, "the answer to the same submit again")
-        (is_taken,) = await self._beside.doubts.adopter.take_out([claim])
+        try:
+            (is_taken,) = await self._beside.doubts.adopter.take_out([claim])
+        except Exception:  # nothing can be written any more: the job is rescued
+            await context.recorder.commit(
+                Accept(n, context.clock.wall(), verdict.job_id, verdict.request_id), ticket
+            )
+            raise
+
         context.slots.release()
         context.log.info(
             "doubt.answered", id=ticket.row.id, job_id=verdict.job_id, is_taken=is_taken

@@ -17,7 +17,7 @@ from typing import ClassVar, Protocol, Self
 
 from batcher.core.exchange import Request, Response
 from batcher.core.model import LocalFile
-from batcher.core.rates import WindowSeen
+from batcher.core.pacing.rates import WindowSeen
 from batcher.core.secret import Secret
 from batcher.core.verdict import (
     BalanceVerdict,

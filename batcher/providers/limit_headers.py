@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from batcher.core.exchange import Response
-from batcher.core.rates import DAY_S, WindowSeen
+from batcher.core.pacing.rates import DAY_S, WindowSeen
 from batcher.providers.waiting import reset_at, retry_after_s
 
 TYPES: Final = {"minute": 60.0, "daily": DAY_S}

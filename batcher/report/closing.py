@@ -1,6 +1,7 @@
 """What stands on the screen when a run ends, and what `batcher status` prints: the same lines.
 
-Rule: numbers first, then what a person must look at, then the next command, ready to paste.
+Rule: numbers first, then what a person must look at, then the next commands, ready to paste. All
+but paths and commands fits 80 columns.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from batcher.report.text import (
     command_text,
     count_text,
     duration_text,
+    folded,
     path_word,
     plain,
     rows_text,
     stop_text,
+    unbroken,
 )
 
 ERRORS_MAX = 3
@@ -59,6 +62,7 @@ def closing_lines(
         *state_lines(summary, directory, title, program, could_be_called=could_be_called),
         *([] if is_good else error_lines(errors)),
         *(f"next: {command}" for command in next_commands(summary, directory, program)),
+        *_report(summary, directory, program),
     ]
 
 
@@ -73,7 +77,7 @@ def state_lines(
     """Return how a run stands."""
     word = "for" if summary.state == "running" else "after"
     took = f" {word} {duration_text(summary.wall_s)}" if summary.wall_s else ""
-    return [
+    lines = [
         f"{plain(title)}: {summary.state}{took}",
         *([] if summary.waiting is None else [f"now: {plain(summary.waiting)}"]),
         *_table(summary, directory),
@@ -84,6 +88,7 @@ def state_lines(
         *_doubts(summary, could_be_called=could_be_called),
         *_look_at(summary, directory, program),
     ]
+    return [part for line in lines for part in folded(line)]
 
 
 def error_lines(errors: Mapping[ErrorKind, ErrorView]) -> Iterator[str]:
@@ -94,7 +99,7 @@ def error_lines(errors: Mapping[ErrorKind, ErrorView]) -> Iterator[str]:
 
     width = max((len(kind) for kind, _ in often), default=0)
     for kind, error in often:
-        yield f"  {kind:<{width}}  {count_text(error.count)}  {plain(error.example)}"
+        yield from folded(f"  {kind:<{width}}  {count_text(error.count)}  {plain(error.example)}")
 
 
 def next_commands(summary: Summary, directory: Path, program: str = "batcher") -> list[str]:
@@ -115,13 +120,19 @@ def next_commands(summary: Summary, directory: Path, program: str = "batcher") -
     return commands
 
 
+def _report(summary: Summary, directory: Path, program: str) -> Iterator[str]:
+    """Name the page that tells the rest."""
+    if summary.state != "running":
+        yield f"report: {command_text(program, 'report', path_word(directory))}"
+
+
 def _table(summary: Summary, directory: Path) -> Iterator[str]:
     counts = {state: int(getattr(summary, state)) for state in OUTCOMES}
     width = max(len(count_text(n)) for n in (*counts.values(), summary.rows, summary.pending))
     yield f"  {'rows':<10} {count_text(summary.rows):>{width}}"
     for state, count in counts.items():
         where = f"  {plain(directory / f'{state}.jsonl', 1_000)}" if count else ""
-        yield f"  {_word(state):<10} {count_text(count):>{width}}{where}"
+        yield unbroken(f"  {_word(state):<10} {count_text(count):>{width}}{where}")
 
     if summary.pending:
         open_jobs = f"  {_open_jobs(summary)}" if summary.accepted else ""
@@ -134,7 +145,7 @@ def _open_jobs(summary: Summary) -> str:
     if summary.state == "running":
         return said
 
-    return f"{said}: their jobs go on at the API and are collected by resume"
+    return f"{said}: their jobs go on; resume collects them"
 
 
 def _calls(summary: Summary) -> Iterator[str]:
@@ -208,19 +219,17 @@ def _doubts(summary: Summary, *, could_be_called: bool) -> Iterator[str]:
         return
 
     yield (
-        f"{rows_text(summary.in_doubt)} in doubt: sent, answer unknown, perhaps paid for; "
+        f"{rows_text(summary.in_doubt)} in doubt: answer lost, perhaps paid for; "
         "not sent again until you decide"
     )
     if could_be_called and summary.state == "finished":
-        yield (
-            "a run with --webhook-listen and --webhook-url learns of such jobs by itself "
-            "(docs/webhooks.md)"
-        )
+        yield "webhooks would tell of such jobs: --webhook-listen (docs/webhooks.md)"
 
 
 def _look_at(summary: Summary, directory: Path, program: str) -> Iterator[str]:
     """Say what only a person can decide."""
-    find = command_text(program, "refunds", path_word(directory), "--unconfirmed")
+    words = ("refunds", path_word(directory), "--unconfirmed")
+    find = unbroken(command_text(program, *words))
     if summary.refunds.unconfirmed:
         yield f"{_jobs_text(summary.refunds.unconfirmed)} whose refund somebody must check: {find}"
     elif summary.cost is not None and summary.cost.in_doubt and not summary.in_doubt:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batcher.core.rates import DAY_S, HOUR_S, Rate, Window
+from batcher.core.pacing.rates import DAY_S, HOUR_S, Rate, Window
 from batcher.report.text import count_text, duration_text
 
 

@@ -13,10 +13,9 @@ from math import ceil
 from textwrap import wrap
 
 from batcher.core.forecast import Bound, Forecast, Limit, Work, rows_by
-from batcher.core.rates import DAY_S
-from batcher.report.text import count_text, duration_text, plain
+from batcher.core.pacing.rates import DAY_S
+from batcher.report.text import COLUMNS, GLUE, count_text, duration_text, plain
 
-COLUMNS = 80
 WORTH_S, WORTH_SHARE = 60.0, 0.1  # less than this is no reason to advise anything
 ADVICE_MAX = 3
 RANGE_MIN = 1.05  # of P90 to P10: less is one number
@@ -28,7 +27,6 @@ REQUESTS = {
     Limit.IN_FLIGHT: ("job", "jobs"),
 }
 
-GLUE = "\0"  # a blank at which no line is broken
 _TIME = re.compile(r"(?<=\d) (?=(?:d|h|min|s|days)\b)|(?<=\d min) (?=\d)|(?<=\d [hd]) (?=\d)")
 
 Line = tuple[str, str]  # what it is about, and what there is to say

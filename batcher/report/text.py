@@ -9,8 +9,12 @@ from __future__ import annotations
 import shlex
 import unicodedata
 from collections.abc import Iterator
+from textwrap import wrap
 
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode's general categories
+
+COLUMNS = 80
+GLUE = "\0"  # a blank at which no line is broken
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 SPAN_MIN = 3  # of a unit, from which a span is told in it: `90 to 150 min`, not `2 to 2 h`
@@ -77,6 +81,21 @@ def stop_text(reason: str, message: str, meaning: str = "") -> str:
         return message
 
     return f"{reason} ({meaning}): {message}" if meaning else f"{reason}: {message}"
+
+
+def unbroken(text: str) -> str:
+    """Return *text* so that `folded` keeps it in one piece: a command must be pasted whole."""
+    return text.replace(" ", GLUE)
+
+
+def folded(line: str) -> Iterator[str]:
+    """Yield a line that is wider than 80 columns as several, all but the first indented."""
+    indent = " " * (len(line) - len(line.lstrip(" ")) + 2)
+    parts = wrap(
+        line, COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    for part in parts if len(line) > COLUMNS else [line]:
+        yield part.replace(GLUE, " ")
 
 
 def command_text(*words: str) -> str:

@@ -21,8 +21,8 @@ from batcher.adapters.learned import (
     state_folder,
 )
 from batcher.core.backoff import Backoff
-from batcher.core.durations import Durations, Look
-from batcher.core.looking import Looking
+from batcher.core.polling.durations import Durations, Look
+from batcher.core.polling.looking import Looking
 from tests.support.logs import Events
 
 URL = "https://api.example.com"

@@ -13,7 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from batcher.adapters.pacing import Pacer
-from batcher.core.rates import Rate, Window, parse_rate
+from batcher.core.pacing.rates import Rate, Window, parse_rate
 from tests.support.clock import VirtualClockLoop, run_virtual
 
 RATES = ["6/m", "5/m", "300/m", "50/s", "120/s", "199/s", "200/s", "2000/s"]

@@ -72,7 +72,7 @@ def test_what_the_rows_come_to_by_the_users_own_word() -> None:
     assert "cost           0.007: 2 jobs at 0.0035" in one
     assert "setting        --cost-per-job 0.0035" in one
     assert "cost           2.00 USD: 1 job at 2.00 USD" in over
-    assert "stops before 1.50 USD" in over
+    assert "--max-cost stops the run before 1.50 USD" in over
 
 
 def test_how_long_the_limits_make_it() -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from batcher.adapters.learned import Learned
 from batcher.cli.app import cli
-from batcher.core.durations import Durations, Look
+from batcher.core.polling.durations import Durations, Look
 from batcher.providers import provider_named
 
 DEAPI = "https://api.deapi.ai"

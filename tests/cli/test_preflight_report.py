@@ -11,7 +11,7 @@ import pytest
 from batcher.cli.preflight_report import REFUSED_SHOWN_MAX, Report, rounded
 from batcher.core.model import ErrorKind, RowError
 from batcher.core.money import nanos
-from batcher.core.rates import Window
+from batcher.core.pacing.rates import Window
 from batcher.engine.preflight.asking import Learned
 from batcher.engine.preflight.sums import Priced, RefusedKind
 from batcher.providers import provider_named

@@ -94,6 +94,31 @@ def test_links_lead_to_the_run_from_anywhere(run: Path, tmp_path: Path) -> None:
     assert links == ["./../a%20run/run.toml"]
 
 
+@pytest.mark.parametrize("name", ["journal.db", "run.toml", "failed.jsonl", ".open", "x"])
+def test_a_page_takes_the_place_of_no_file_of_the_run(run: Path, name: str) -> None:
+    """A slip with -o must not cost the journal, which knows what was paid for."""
+    before = {file.name: file.read_bytes() for file in run.iterdir()}
+    done = report(run, "-o", run / name)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert {file.name: file.read_bytes() for file in run.iterdir()} == before
+
+
+def test_a_page_takes_the_place_of_a_page_alone(run: Path, tmp_path: Path) -> None:
+    """Not of a manifest, an empty file, or what a link leads to."""
+    page, other, empty, link = (tmp_path / name for name in ("p.html", "m.csv", "e", "l"))
+    other.write_text("id,file_url\n")
+    empty.touch()
+    link.symlink_to(page)
+    assert [report(run, "-o", page).exit_code for _ in range(2)] == [0, 0]
+    for taken in (other, empty, link):
+        done = report(run, "-o", taken)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "is no page of batcher" in done.stderr
+
+    assert other.read_text() == "id,file_url\n"
+    assert link.is_symlink()
+
+
 def test_what_is_no_run_has_no_page(tmp_path: Path, run: Path) -> None:
     """One line and exit code 2, for a folder as for a place where no page can be."""
     for words in ((tmp_path,), (run, "-o", tmp_path), (run, "-o", tmp_path / "no" / "x.html")):

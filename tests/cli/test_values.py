@@ -64,6 +64,21 @@ def test_what_is_no_duration(text: Any) -> None:
         duration(text)
 
 
+@pytest.mark.parametrize("text", ["0", "0s", 0, 0.0])
+def test_a_time_of_nothing(text: Any) -> None:
+    """A time-out of nothing would put every row in doubt."""
+    assert some_time("1ms") == 0.001
+    with pytest.raises(click.BadParameter, match="no time at all: write 15m"):
+        some_time(text)
+
+
+def test_auto_is_named_where_it_is_taken() -> None:
+    """Whoever mistypes it is told of it."""
+    assert or_auto(count)(" Auto ") == "auto"
+    with pytest.raises(click.BadParameter, match="or write auto"):
+        or_auto(count)("atuo")
+
+
 NOON = datetime(2026, 11, 22, 12, 0).timestamp()
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batcher.core.durations import LOOKS_MAX, Durations, Look
+from batcher.core.polling.durations import LOOKS_MAX, Durations, Look
 
 ages = st.floats(min_value=0.0, max_value=1e7)
 

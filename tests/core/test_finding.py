@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.core.finding import CLIMB_S_MAX, FAST, KEEP, SLOW, SLOW_S, Change, Finder
+from batcher.core.pacing.finding import CLIMB_S_MAX, FAST, KEEP, SLOW, SLOW_S, Change, Finder
 
 STEP_S = 5.0
 

@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.core.durations import Durations, Look
 from batcher.core.forecast import (
-    ENDS_MIN,
     READS_AIM,
     Forecast,
     Limit,
@@ -25,8 +23,9 @@ from batcher.core.forecast import (
     turns_s,
     with_room,
 )
-from batcher.core.looking import READS_MIN
-from batcher.core.rates import DAY_S, DayCap, Rate, Window, parse_rate
+from batcher.core.pacing.rates import DAY_S, DayCap, Rate, Window, parse_rate
+from batcher.core.polling.durations import Durations, Look
+from batcher.core.polling.looking import ENDS_MIN, READS_MIN
 
 WINDOWS = st.lists(
     st.builds(

@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 
-from batcher.core.gate import FAILURES_MAX, WAIT_MAX_S, Gate
-from batcher.core.ramp import RAMP_FROM, RAMP_S
+from batcher.core.pacing.gate import FAILURES_MAX, WAIT_MAX_S, Gate
+from batcher.core.pacing.ramp import RAMP_FROM, RAMP_S
 
 
 @pytest.fixture

@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.core.backoff import Backoff
-from batcher.core.durations import Durations, Look
-from batcher.core.looking import (
+from batcher.core.polling.durations import Durations, Look
+from batcher.core.polling.looking import (
     ENDS_MIN,
     READS_MAX,
     READS_MIN,
     Looking,
     affordable,
 )
-from batcher.core.planning import plan_at, plan_for
-from batcher.core.survival import Curve
+from batcher.core.polling.planning import plan_at, plan_for
+from batcher.core.polling.survival import Curve
 
 BACKOFF = Backoff(first_s=4.0, factor=2.0, cap_s=60.0)
 
@@ -218,3 +218,25 @@ def test_likelier_jobs_are_read_first() -> None:
     """Near the known duration a job is more likely to have ended than long before it."""
     looking = well_taught()
     assert looking.chance(0.0, 30.0) < 0.1 < 0.9 < looking.chance(0.0, 80.0)
+
+
+def test_pioneers_are_few_and_only_while_nothing_is_known() -> None:
+    """Of the first jobs one in eight is looked at densely, eight at most; with a plan none is."""
+    looking = Looking(BACKOFF)
+    enlisted = [looking.enlist() for _ in range(100)]
+
+    assert [n for n, is_pioneer in enumerate(enlisted) if is_pioneer] == list(range(0, 64, 8))
+    assert not any(taught(50.0).enlist() for _ in range(8))
+
+
+def test_pioneers_find_the_way() -> None:
+    """A pioneer's next look is near; others are not read at ages that pioneers were pending at."""
+    looking = Looking(BACKOFF)
+    for age in (10.0, 20.0, 40.0):
+        looking.saw(Look(0.0, age, ended=False), 0.0)
+
+    assert 44.0 <= looking.next_age_s(40.0, 5, 0.5, is_pioneer=True) <= 52.0
+    assert looking.next_age_s(0.0, 0, 0.0) == 10.0  # the third oldest is believed
+    assert looking.next_age_s(10.0, 1, 0.0) > 10.0
+    looking.saw(Look(0.0, 3.0, ended=True), 0.0)
+    assert looking.next_age_s(0.0, 0, 0.0) < 10.0  # some end sooner: nobody waits any more

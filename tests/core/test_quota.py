@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batcher.core.quota import EVERY_S, RESERVE, TOKENS_MAX, RetryQuota
+from batcher.core.pacing.quota import EVERY_S, RESERVE, TOKENS_MAX, RetryQuota
 
 
 def retries_of_an_hour(first_tries: int) -> int:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.core.errors import UsageError
-from batcher.core.rates import DAY_S, DayCap, Rate, Window, lowest, parse_rate
+from batcher.core.pacing.rates import DAY_S, DayCap, Rate, Window, lowest, parse_rate
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.core.rates import Rate, Window, parse_rate
-from batcher.core.windows import EXACT_MAX, Trail, guarded
+from batcher.core.pacing.rates import Rate, Window, parse_rate
+from batcher.core.pacing.windows import EXACT_MAX, Trail, guarded
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from typing import Any, cast
 import anyio
 
 from batcher.adapters.pacing import Pacer
-from batcher.core.gate import Gate
-from batcher.core.rates import Rate
+from batcher.core.pacing.gate import Gate
+from batcher.core.pacing.rates import Rate
 from batcher.engine.clock import LoopClock
 from batcher.engine.context import Context
 from batcher.engine.lanes.eased import Eased

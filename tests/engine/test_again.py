@@ -10,14 +10,14 @@ from typing import Any
 import anyio
 import pytest
 
-from batcher.core.errors import Lost
+from batcher.core.errors import Lost, StorageError
 from batcher.core.exchange import Request, Response
 from batcher.core.lifecycle import State
 from batcher.core.model import Stop, StopReason
 from batcher.engine.doubt.resend import TRIES_MAX
 from batcher.engine.run import Run
 from tests.engine.askable import AskableNight
-from tests.engine.harness import Death, Scripted
+from tests.engine.harness import FLUX, Death, Scripted, prompt
 from tests.engine.test_crash import FAULTS, LIVES_MAX, ROWS, any_death
 
 pytestmark = pytest.mark.virtual
@@ -236,6 +236,92 @@ async def test_the_users_policy_comes_after_the_key(tmp_path: Path) -> None:
 
     assert night.counts() == {"succeeded": 20}
     night.assert_no_row_paid_twice()
+
+
+async def test_a_halt_while_held_rows_are_taken_up_ends_the_run(tmp_path: Path) -> None:
+    """Rows that wait to be sent again give their slots back: nobody waits for a closed lane."""
+    night = night_of(tmp_path, 6, "hang=1")
+    night.honoured_s = 10 * DAY_S
+    await night.process(interrupt, grace_s=0.0)
+    night.transport = Scripted([Response(429, b"{}", {"retry-after": "86000"})], night.transport)
+    begin = anyio.current_time()
+    stop = await night.process(in_flight=2)
+
+    assert stop is not None
+    assert stop.reason is StopReason.THROTTLED
+    assert anyio.current_time() - begin < 60.0
+    assert night.in_doubt() == 6
+
+
+async def test_a_halt_while_the_balance_is_asked_gives_one_slot_back_once(tmp_path: Path) -> None:
+    """A row that is to be sent again is not pending: it goes where its doubt leads it."""
+    night = AskableNight(tmp_path, "deapi", "duration=5", params=FLUX, honoured_s=DAY_S)
+    night.write_rows([prompt(n) for n in range(12)])
+    night.transport = outage = Outage([], night.transport)
+
+    async def halt(run: Run) -> None:
+        await outage.asked.wait()
+        await anyio.sleep(0.5)
+        run.control.halt(Stop(StopReason.BUDGET, "enough"))
+
+    await night.process(halt)
+
+    assert night.in_doubt() == 12
+    assert night.run is not None
+    assert night.run.snapshot().in_flight == 0
+
+
+class Outage(Scripted):
+    """A gateway without anybody behind it; the balance takes its time to say so."""
+
+    def __init__(self, answers: list[Response | Exception], then: Any) -> None:
+        super().__init__(answers, then)
+        self.asked = anyio.Event()
+
+    async def send(self, request: Request, *, timeout_s: float) -> Response:
+        """Answer with a gateway's error."""
+        if "balance" in request.path:
+            if self.sent:  # the first time it is asked before any row
+                self.asked.set()
+
+            await anyio.sleep(3.0)
+            return Response(503, b"{}")
+
+        self.sent.append(request)
+        await anyio.sleep(0.1)
+        return Response(502, b"bad gateway")
+
+
+async def test_a_job_of_a_held_row_that_the_journal_cannot_take_is_rescued(tmp_path: Path) -> None:
+    """The answer to the second try names a job while the disk fails: the next start has it."""
+    night = night_of(tmp_path, 1, "hang=1")
+    await night.process(interrupt, grace_s=0.0)
+    night.heal(PLAIN)
+    with night.books() as (journal, outcomes):
+        run = Run(night.parts(Failing(journal), outcomes))
+        with pytest.raises(StorageError):
+            await run.execute()
+
+    assert len(night.rescue.lines()) == 1
+    await anyio.sleep(2 * HONOURED_S)  # the key is of no use any more
+    await night.process()
+
+    assert night.counts() == {"succeeded": 1}
+    assert len(night.simulation.ledger.jobs) == 1
+
+
+class Failing:
+    """A journal that can take no row out of its doubt."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def mark_rebuild(self, *_args: Any) -> None:
+        """Fail."""
+        raise StorageError("disk I/O error")
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

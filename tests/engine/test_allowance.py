@@ -7,9 +7,9 @@ from math import inf
 import pytest
 
 from batcher.core.backoff import Backoff
-from batcher.core.durations import Durations, Look
-from batcher.core.looking import Looking
-from batcher.core.rates import parse_rate
+from batcher.core.pacing.rates import parse_rate
+from batcher.core.polling.durations import Durations, Look
+from batcher.core.polling.looking import Looking
 from batcher.engine.allowance import Load, shared_out
 
 

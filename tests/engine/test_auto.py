@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from batcher.core.rates import parse_rate
+from batcher.core.pacing.rates import parse_rate
 from batcher.engine.lanes.seeking import seek_connections, seek_rate
 from tests.engine.bed import Bed, Server, fixed, sliding, worst
 from tests.engine.harness import FLUX, Night, prompt

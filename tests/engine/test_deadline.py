@@ -7,8 +7,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from batcher.core.durations import Durations, Look
 from batcher.core.model import StopReason
+from batcher.core.polling.durations import Durations, Look
 from batcher.core.settings import Settings
 from batcher.core.stays import STAYS_MIN, Stays
 from batcher.engine.deadline import Step, step_of, time_left_s

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from batcher.adapters.pacing import Pacer
 from batcher.core.exchange import Request, Response
-from batcher.core.gate import Gate
 from batcher.core.model import StopReason
-from batcher.core.rates import DAY_S, Rate, WindowSeen, parse_rate
+from batcher.core.pacing.gate import Gate
+from batcher.core.pacing.rates import DAY_S, Rate, WindowSeen, parse_rate
 from batcher.engine.lanes.headroom import MEMORY_WINDOWS, PERIOD_S_MAX, Headroom
 from batcher.engine.notices import Notices
 from tests.engine.harness import FLUX, Night, prompt

@@ -8,7 +8,7 @@ from random import Random
 import anyio
 import pytest
 
-from batcher.core.gate import Gate
+from batcher.core.pacing.gate import Gate
 from batcher.engine.lanes.lane import Lane
 
 pytestmark = pytest.mark.virtual

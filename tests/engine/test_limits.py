@@ -7,7 +7,7 @@ import pytest
 from batcher.core.errors import UsageError
 from batcher.core.lifecycle import State
 from batcher.core.model import ErrorKind, RowError, Stop, StopReason
-from batcher.core.rates import parse_rate
+from batcher.core.pacing.rates import parse_rate
 from batcher.engine.lanes.caps import BUCKET_S, DailyCaps, times_of
 from batcher.engine.money.budget import FailureLimit, JobBudget, parse_failure_limit
 

@@ -9,12 +9,15 @@ from random import Random
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
+from batcher.core.errors import Lost
 from batcher.core.exchange import Request, Response
 from batcher.core.lifecycle import State
 from batcher.core.model import Stop, StopReason
 from batcher.engine.doubt.listing import END_WAIT_S, LATE_S, WALK_EVERY_S
+from batcher.engine.money.budget import DUPLICATES
 from batcher.engine.run import Run
 from tests.engine.askable import AskableNight
 from tests.engine.harness import Death, Scripted
@@ -307,6 +310,60 @@ async def test_a_stopped_run_does_not_wait(tmp_path: Path) -> None:
     await night.process()
     assert night.counts() == {"succeeded": 30}
     night.assert_no_row_paid_twice()
+
+
+async def test_a_clock_that_is_set_back_makes_no_submit_an_old_one(tmp_path: Path) -> None:
+    """A submit of this process, from before its start by the clock, settles since its own end."""
+    night = night_of(tmp_path, 1, "")
+    await night.process()
+    night.write_urls(2)
+    await anyio.sleep(7_200.0)  # the first process knows since when marks travel
+    late = Response(429, b"{}", {"retry-after": "500"})
+    night.transport = Scripted([late], night.transport)
+    night.heal(f"{SLOW},drop_after=1")
+
+    async def set_back(run: Run) -> None:
+        await anyio.sleep(100.0)
+        night.clock._start -= 3_600.0
+        await anyio.sleep(455.0)  # the submit is lost, and not yet tried again
+        night.heal(SLOW)
+
+    night.settle_s = SLOW_S + 30.0
+    await night.process(set_back, max_wait_s=1_000.0)
+
+    assert night.counts() == {"succeeded": 2}
+    night.assert_no_row_paid_twice()
+
+
+async def test_the_policy_is_for_every_row_though_slots_are_few(tmp_path: Path) -> None:
+    """Rows that the list does not tell of go on as slots come free, each counted once."""
+    night = night_of(tmp_path, 9, "", on_doubt="resubmit", max_duplicates=7)
+    night.transport = Unlisted(night.transport, lost=9)
+    await night.process(in_flight=1)
+
+    assert night.counts() == {"in_doubt": 2, "succeeded": 7}
+    assert night.counters()[DUPLICATES] == 7
+    night.assert_books_agree()
+
+
+class Unlisted(Scripted):
+    """Loses the answers to the first submits, and has a list that cannot be read."""
+
+    def __init__(self, then: Any, lost: int) -> None:
+        super().__init__([], then)
+        self._lost = lost
+
+    async def send(self, request: Request, *, timeout_s: float) -> Response:
+        """Do so."""
+        await anyio.lowlevel.checkpoint()
+        if request.path == "/jobs" and request.method == "GET":
+            return Response(500, b"{}")
+
+        if request.method == "POST" and self._lost:
+            self._lost -= 1
+            raise Lost("cut")
+
+        return await self._then.send(request, timeout_s=timeout_s)
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

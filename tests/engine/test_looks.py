@@ -11,9 +11,9 @@ import anyio
 import pytest
 
 from batcher.adapters.learned import Learned
-from batcher.core.durations import Durations, Look
 from batcher.core.exchange import Request, Response, Transport
 from batcher.core.model import Row, Ticket
+from batcher.core.polling.durations import Durations, Look
 from batcher.engine.allowance import Load
 from batcher.engine.looks import CLASSES_MAX, OTHERS, PAUSE_MIN_S, READS_WISHED, Looks
 from batcher.engine.planner import SLICE, Planner
@@ -343,7 +343,7 @@ async def test_what_one_run_learned_plans_the_first_looks_of_the_next(
         firsts.append(await reads_and_lag(night))
 
     (reads, lag), (again_reads, again_lag) = firsts
-    assert again_reads <= reads
+    assert again_reads < 0.6 * reads
     assert again_lag < 0.6 * lag
 
 

@@ -11,8 +11,8 @@ import pytest
 from batcher.core.errors import NotSent
 from batcher.core.exchange import Request, Response, Transport
 from batcher.core.model import StopReason
-from batcher.core.quota import RESERVE, RetryQuota
-from batcher.core.rates import DAY_S, parse_rate
+from batcher.core.pacing.quota import RESERVE, RetryQuota
+from batcher.core.pacing.rates import DAY_S, parse_rate
 from batcher.engine.lanes.caps import DailyCaps
 from batcher.engine.lanes.openings import SKEW_S, Openings
 from batcher.engine.run import Run

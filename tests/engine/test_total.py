@@ -11,7 +11,7 @@ import pytest
 
 from batcher.adapters.pacing import Pacer
 from batcher.core.exchange import Request, Response
-from batcher.core.rates import parse_rate
+from batcher.core.pacing.rates import parse_rate
 from batcher.engine.lanes.caps import DailyCaps
 from batcher.engine.lanes.total import READS_KEPT, Total, TotalCaps, reads_kept
 from batcher.engine.parts import Parts

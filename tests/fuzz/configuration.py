@@ -22,7 +22,7 @@ from batcher.cli.config import read_config
 from batcher.cli.flag_table import FLAGS
 from batcher.cli.origin import checked_base_url
 from batcher.core.errors import UsageError
-from batcher.core.rates import parse_rate
+from batcher.core.pacing.rates import parse_rate
 from batcher.report.closing import state_lines
 from batcher.report.summary import brought_to, read_summary
 from tests.fuzz.scratch import scratch, written

@@ -594,7 +594,7 @@ CONTROLS = (
     Control(
         name="retry-after-ignored",
         promise="A 429 holds everybody and costs no attempt",
-        file="batcher/core/gate.py",
+        file="batcher/core/pacing/gate.py",
         right="        wait = growing if wait_s is None else min(max(wait_s, 0.0), WAIT_MAX_S)\n",
         wrong="        wait = 1.0\n",
         red=(GATE + "test_a_throttle_holds_everybody_at_least_as_long_as_asked",),
@@ -602,7 +602,7 @@ CONTROLS = (
     Control(
         name="outage-met-at-full-speed",
         promise="Retries are bounded",
-        file="batcher/core/gate.py",
+        file="batcher/core/pacing/gate.py",
         right="        elif self._failures >= FAILURES_MAX and not self._probing:\n",
         wrong="        elif self._failures >= 1_000_000 and not self._probing:\n",
         red=(
@@ -711,7 +711,7 @@ CONTROLS = (
     Control(
         name="clock-that-was-set-back-obeyed",
         promise="Clock jumps do not matter",
-        file="batcher/core/rates.py",
+        file="batcher/core/pacing/rates.py",
         right="min(max(self._spent[-nth] + self.period_s - now, 0.0), self.period_s)\n",
         wrong="max(self._spent[-nth] + self.period_s - now, 0.0)\n",
         red=("tests/core/test_rates.py::test_clock_that_was_set_back_costs_one_period_at_most",),
@@ -1040,6 +1040,14 @@ CONTROLS = (
         red=(LOOKS + "test_a_sharp_plan_hammers_nobody",),
     ),
     Control(
+        name="every-job-a-pioneer",
+        promise="No look is too early, too late or left out",
+        file="batcher/core/polling/looking.py",
+        right="        if self.plan is not None:\n            return False\n",
+        wrong="        if self.plan is None:\n            return True\n",
+        red=("tests/core/test_looking.py::test_pioneers_are_few_and_only_while_nothing_is_known",),
+    ),
+    Control(
         name="classes-of-jobs-not-bounded",
         promise="Memory is flat",
         file="batcher/engine/looks.py",
@@ -1210,7 +1218,7 @@ CONTROLS = (
     Control(
         name="back-at-once-after-a-throttle",
         promise="A 429 holds everybody and costs no attempt",
-        file="batcher/core/gate.py",
+        file="batcher/core/pacing/gate.py",
         right="            self._ramp.begin()\n",
         wrong="",
         red=(
@@ -1221,7 +1229,7 @@ CONTROLS = (
     Control(
         name="short-waits-taken-at-their-word",
         promise="A 429 holds everybody and costs no attempt",
-        file="batcher/core/gate.py",
+        file="batcher/core/pacing/gate.py",
         right="        wait = max(wait, self._again_s())\n",
         wrong="",
         red=(
@@ -1232,7 +1240,7 @@ CONTROLS = (
     Control(
         name="no-retry-quota",
         promise="Retries are bounded",
-        file="batcher/core/quota.py",
+        file="batcher/core/pacing/quota.py",
         right="        return 0.0 if self.tokens >= 1.0 else max(0.0, self._free_at - now)\n",
         wrong="        return 0.0\n",
         red=(
@@ -1277,7 +1285,7 @@ CONTROLS = (
     Control(
         name="auto-never-lowers",
         promise="A limit that nobody told is found",
-        file="batcher/core/finding.py",
+        file="batcher/core/pacing/finding.py",
         right="        before, self.level = self.level, max(hit * keep, self._floor)\n",
         wrong="        before = self.level\n",
         red=(
@@ -1288,7 +1296,7 @@ CONTROLS = (
     Control(
         name="auto-forgets-what-refused",
         promise="A limit that nobody told is found",
-        file="batcher/core/finding.py",
+        file="batcher/core/pacing/finding.py",
         right="        self._hit, self._used_s, self._slow_steps = hit, 0.0, 0\n",
         wrong="        self._used_s, self._slow_steps = 0.0, 0\n",
         red=("tests/core/test_finding.py::test_it_converges_and_stays",),

@@ -10,7 +10,7 @@ import pytest
 from batcher.core.errors import UsageError
 from batcher.core.exchange import Response
 from batcher.core.model import LocalFile, Refund
-from batcher.core.rates import parse_rate
+from batcher.core.pacing.rates import parse_rate
 from batcher.core.verdict import Doubt, JobFailed, Later
 from batcher.providers.base import Files, Limits, Problem
 from batcher.providers.deapi.answers import REASONS

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.core.exchange import Response
-from batcher.core.rates import WindowSeen
+from batcher.core.pacing.rates import WindowSeen
 from batcher.providers.limit_headers import windows
 
 NOW = 1_790_000_000.0

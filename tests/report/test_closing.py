@@ -73,19 +73,20 @@ def test_unconfirmed_refunds_are_shown_to_a_person() -> None:
     )
 
     command = "./batcher refunds 'my runs/x' --unconfirmed"
-    assert f"2 jobs whose refund somebody must check: {command}" in lines
+    first = lines.index("2 jobs whose refund somebody must check:")
+    assert lines[first + 1] == f"  {command}"
 
 
 @pytest.mark.parametrize(
-    ("cost", "line"),
+    ("cost", "told"),
     [
-        (Cost(charged=4.5, jobs_priced=1), "  charged 4.50 (prices of 1 job)"),
+        (Cost(charged=4.5, jobs_priced=1), ["  charged 4.50 (prices of 1 job)"]),
         (
             Cost(charged=4.5, unproven=0.5, jobs_priced=1),
-            (
-                "  charged 4.50, perhaps besides, for submits sent again after a 500 0.50 "
-                "(prices of 1 job)"
-            ),
+            [
+                "  charged 4.50, perhaps besides, for submits sent again after a 500 0.50 (prices",
+                "    of 1 job)",
+            ],
         ),
         (
             Cost(
@@ -96,16 +97,18 @@ def test_unconfirmed_refunds_are_shown_to_a_person() -> None:
                 in_doubt=1e-09,
                 jobs_priced=9_000,
             ),
-            (
-                "  charged 1,234.00136 USD, refunded 4.00, unconfirmed 0.00136, "
-                "in doubt 0.000000001 (prices of 9,000 jobs)"
-            ),
+            [
+                "  charged 1,234.00136 USD, refunded 4.00, unconfirmed 0.00136, in doubt",
+                "    0.000000001 (prices of 9,000 jobs)",
+            ],
         ),
     ],
 )
-def test_what_a_run_cost_is_told(cost: Cost, line: str) -> None:
-    """In one line, parts that are nothing left out; nothing at all where no price is known."""
-    assert line in closing_lines(summary(cost=cost), RUN, "t")
+def test_what_a_run_cost_is_told(cost: Cost, told: list[str]) -> None:
+    """Parts that are nothing are left out; nothing at all is told where no price is known."""
+    lines = closing_lines(summary(cost=cost), RUN, "t")
+    first = lines.index(told[0])
+    assert lines[first : first + len(told)] == told
     assert "charged" not in "".join(closing_lines(GOOD, RUN, "t"))
 
 
@@ -115,7 +118,7 @@ def test_money_of_a_lost_answer_is_not_forgotten() -> None:
     went_on = "\n".join(closing_lines(summary(cost=cost), RUN, "t"))
     waits = "\n".join(closing_lines(summary(cost=cost, in_doubt=1), RUN, "t"))
 
-    assert "must check: batcher refunds runs/photos-removit --unconfirmed" in went_on
+    assert "must check:\n  batcher refunds runs/photos-removit --unconfirmed\n" in went_on
     assert "refunds" not in waits
 
 
@@ -141,7 +144,7 @@ def test_jobs_that_go_on_are_told() -> None:
     stopped = closing_lines(summary(state="stopped", pending=282, accepted=27), RUN, "t")
     none = closing_lines(summary(state="stopped", pending=282), RUN, "t")
 
-    jobs = "27 of them accepted: their jobs go on at the API and are collected by resume"
+    jobs = "27 of them accepted: their jobs go on; resume collects them"
     assert f"  pending    282  {jobs}" in stopped
     assert "  pending    282" in none
 
@@ -195,8 +198,8 @@ def test_a_budget_that_is_used_up_is_raised_by_the_next_command(message: str, fl
     other = summary(state="stopped", stopped=Stopped(StopReason.DEADLINE, message))
 
     command = "next: batcher resume runs/photos-removit"
-    assert closing_lines(budget, RUN, "t")[-1] == f"{command} {flag}"
-    assert closing_lines(other, RUN, "t")[-1] == command
+    assert closing_lines(budget, RUN, "t")[-2] == f"{command} {flag}"
+    assert closing_lines(other, RUN, "t")[-2] == command
 
 
 def test_the_budgets_own_words_name_its_flag() -> None:
@@ -262,3 +265,33 @@ def test_what_holds_a_running_run_back_is_told() -> None:
 
     assert lines[1] == "now: the disk\\x1b[2J"
     assert "now:" not in "".join(closing_lines(GOOD, RUN, "t"))
+
+
+def test_the_page_that_tells_the_rest_is_named_last() -> None:
+    """Of every run that is over, good or not; a running one names no command."""
+    command = "report: ./batcher report runs/photos-removit"
+    for over in (GOOD, summary(state="stopped"), summary(in_doubt=1, exhausted=1)):
+        assert closing_lines(over, RUN, "t", program="./batcher")[-1] == command
+
+    assert "report" not in "".join(closing_lines(summary(state="running"), RUN, "t"))
+
+
+def test_words_fit_the_narrowest_screen() -> None:
+    """Eighty columns; a path or a command stays in one piece, so that it can be pasted."""
+    stopped = Stopped("throttled", "the API wants " + "a longer wait than anybody has " * 4)
+    run = Path("a folder with blanks/" + "whose name is long/" * 5)
+    night = summary(
+        state="stopped",
+        in_doubt=2,
+        pending=9,
+        accepted=4,
+        stopped=stopped,
+        refunds=Refunds(unconfirmed=2),
+    )
+    errors = {ErrorKind.REJECTED: ErrorView(3, "a word that is said again " * 7)}
+    lines = closing_lines(night, run, "t", errors, could_be_called=True)
+
+    assert {line for line in lines if len(line) > 80} == {
+        line for line in lines if "blanks" in line
+    }
+    assert "  batcher refunds " + repr(str(run)) + " --unconfirmed" in lines

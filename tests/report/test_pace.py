@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.core.rates import DayCap, Rate, Window, parse_rate
+from batcher.core.pacing.rates import DayCap, Rate, Window, parse_rate
 from batcher.report.pace import pace_of
 
 

@@ -104,9 +104,14 @@ class SqliteJournal(JournalReader):
 
         return self._apply(events, outputs or {}, counters or {})
 
-    def mark_rebuild(self, events: Sequence[Decide | Withdraw], files: Sequence[str]) -> list[bool]:
+    def mark_rebuild(
+        self,
+        events: Sequence[Decide | Withdraw],
+        files: Sequence[str],
+        counters: Mapping[str, int] | None = None,
+    ) -> list[bool]:
         """Apply what takes rows out of *files*, and mark these for rebuilding, at once."""
-        return self._apply(events, dict.fromkeys(files), {})
+        return self._apply(events, dict.fromkeys(files), counters or {})
 
     def note(self, facts: Mapping[str, str]) -> None:
         """Keep facts about the run."""

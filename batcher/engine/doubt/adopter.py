@@ -15,7 +15,6 @@ from batcher.engine.context import Context
 from batcher.engine.decide import Rewritable
 from batcher.engine.doubt import adoption
 from batcher.engine.doubt.adoption import Claim
-from batcher.engine.money.budget import NO_JOB
 
 OVER_LIMIT = 2  # so many times the slots may be taken by rows that come out of doubt
 
@@ -75,6 +74,5 @@ class Adopter:
         if not told.is_risk:
             context.jobs.open += 1  # it was used up by the doubt
             context.jobs.give_back(ticket.cost)
-            context.recorder.count(NO_JOB)
 
         self._onward.submit(ticket)

@@ -20,6 +20,7 @@ from batcher.core.journal import Held, Journal
 from batcher.core.lifecycle import Move, State
 from batcher.core.model import ErrorKind, RowError, Ticket
 from batcher.engine.decide import Rewritable
+from batcher.engine.money.budget import DUPLICATES, NO_JOB
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +95,11 @@ def claim(
     in doubt by that attempt, or the job is another row's. May be repeated, so that what a full disk
     cut short is finished.
     """
-    decisions = [_decision(told, at) for told in claims if is_doubted(journal, told)]
+    doubted = [told for told in claims if is_doubted(journal, told)]
     name = outcome_file(State.IN_DOUBT)
-    if decisions:
-        journal.mark_rebuild(decisions, [name])
+    if doubted:
+        decisions = [_decision(told, at) for told in doubted]
+        journal.mark_rebuild(decisions, [name], _counters(doubted))
 
     taken = [_taken(journal.at(told.n), told) for told in claims]
     if journal.outputs().get(name, 0) is None:
@@ -108,6 +110,14 @@ def claim(
         journal.apply([], {name: length})
 
     return taken
+
+
+def _counters(claims: Sequence[Claim]) -> dict[str, int]:
+    """Return what the claims add to the run's counters; durable with them, or not at all."""
+    freed = [told for told in claims if told.job_id is None]
+    risks = sum(told.is_risk for told in freed)
+    added = {DUPLICATES: risks, NO_JOB: len(freed) - risks}
+    return {name: amount for name, amount in added.items() if amount}
 
 
 def _decision(told: Claim, at: float) -> Decide | Withdraw:

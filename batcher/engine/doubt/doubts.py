@@ -96,15 +96,14 @@ class Doubts:
             self._unheard[n] = Claim(n, ticket.generation, None, error.message, is_risk=True)
 
     async def _risk_the_unheard(self) -> None:
-        claims = []
-        while self._unheard and not self._context.control.halted.is_set():
-            _, claim = self._unheard.popitem()
-            claims.append(claim)
-
-        chosen = [claim for claim in await self._still_in_doubt(claims) if self.risks()]
-        if chosen:
-            self._context.recorder.count(DUPLICATES, len(chosen))
-            await self.adopter.take_out(chosen)
+        """Let rows be submitted again of which the list does not tell: as many as have slots."""
+        slots, halted = self._context.slots, self._context.control.halted
+        while self._unheard and not slots.used and not halted.is_set():
+            count = min(slots.limit, len(self._unheard))
+            claims = [self._unheard.popitem()[1] for _ in range(count)]
+            chosen = [claim for claim in await self._still_in_doubt(claims) if self.risks()]
+            if chosen:
+                await self.adopter.take_out(chosen)
 
     async def _still_in_doubt(self, claims: list[Claim]) -> list[Claim]:
         return await self._context.recorder.ask(

@@ -126,12 +126,13 @@ class Lister:
 
     async def _sought(self) -> dict[str, Sought]:
         """Return rows in doubt by their marks."""
-        marks, wanted = self._context.marks, self._is_sought
+        marks, wanted, known = self._context.marks, self._is_sought, frozenset(self._over_at)
         tickets = await self._context.recorder.ask(lambda journal: _in_doubt(journal, wanted))
         sought = [self._as_sought(ticket) for ticket in tickets]
         numbers = {one.n for one in sought}
         self._missed = {n: self._missed.get(n, 0) for n in numbers}
-        self._over_at = {n: at for n, at in self._over_at.items() if n in numbers}
+        gone = known - numbers  # not those that came into doubt meanwhile
+        self._over_at = {n: at for n, at in self._over_at.items() if n not in gone}
         return {marks.of_attempt(one.n, one.generation): one for one in sought}
 
     def _is_sought(self, ticket: Ticket) -> bool:
@@ -158,10 +159,10 @@ class Lister:
         """
         context, now = self._context, self._context.clock.now()
         over_s = self._ages.least_s(at) - LATE_S - context.settings.submit_timeout_s
-        if at < self._ages.began_at:
-            over_s = max(over_s, now - self._began)
-        elif n in self._over_at:
+        if n in self._over_at:  # first: with a clock that was set back our own look like earlier
             over_s = max(over_s, now - self._over_at[n])
+        elif at < self._ages.began_at:
+            over_s = max(over_s, now - self._began)
 
         if context.marks.idempotency is not None:
             resent_at = self._resent.last_at

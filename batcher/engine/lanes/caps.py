@@ -17,7 +17,7 @@ import msgspec
 import orjson
 
 from batcher.core.errors import StorageError
-from batcher.core.rates import DAY_S, DayCap, Rate
+from batcher.core.pacing.rates import DAY_S, DayCap, Rate
 from batcher.engine.lanes.openings import Openings
 
 BUCKET_S = 300.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from batcher.core.journal import Journal
-from batcher.core.rates import Rate
+from batcher.core.pacing.rates import Rate
 from batcher.engine.lanes.caps import DailyCaps, times_of
 from batcher.engine.lanes.openings import Openings
 from batcher.engine.lanes.paces import Paces

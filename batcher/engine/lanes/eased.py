@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 
 from batcher.adapters.pacing import Pacer
-from batcher.core.gate import Gate
+from batcher.core.pacing.gate import Gate
 
 
 class Eased:

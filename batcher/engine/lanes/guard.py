@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from batcher.core.gate import Gate
 from batcher.core.model import Stop, StopReason
-from batcher.core.rates import HOUR_S
+from batcher.core.pacing.gate import Gate
+from batcher.core.pacing.rates import HOUR_S
 from batcher.engine.context import Context
 from batcher.engine.lanes.headroom import HELD
 from batcher.engine.lanes.lane import Cap

@@ -19,8 +19,8 @@ from collections.abc import Iterable
 
 from batcher.adapters.pacing import Pacer
 from batcher.core.backoff import after_retry_after
-from batcher.core.gate import Gate
-from batcher.core.rates import DAY_S, HOUR_S, Rate, Window, WindowSeen, lowest
+from batcher.core.pacing.gate import Gate
+from batcher.core.pacing.rates import DAY_S, HOUR_S, Rate, Window, WindowSeen, lowest
 from batcher.engine.context import Context
 from batcher.engine.lanes.caps import DailyCaps
 

@@ -19,7 +19,7 @@ from typing import Generic, Protocol, TypeVar
 import anyio
 import anyio.lowlevel
 
-from batcher.core.gate import Gate
+from batcher.core.pacing.gate import Gate
 from batcher.core.schedule import RankedSchedule, Schedule
 
 T = TypeVar("T")

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from batcher.adapters.pacing import Pacer
-from batcher.core.gate import Gate
 from batcher.core.journal import Journal
 from batcher.core.model import Stop, Ticket
-from batcher.core.quota import EVERY_S, SHARE, RetryQuota
-from batcher.core.rates import Rate
+from batcher.core.pacing.gate import Gate
+from batcher.core.pacing.quota import EVERY_S, SHARE, RetryQuota
+from batcher.core.pacing.rates import Rate
 from batcher.core.settings import Settings
 from batcher.engine.context import Context
 from batcher.engine.lanes.caps import DailyCaps
@@ -26,7 +26,6 @@ from batcher.engine.lanes.guard import Guard
 from batcher.engine.lanes.headroom import Headroom
 from batcher.engine.lanes.lane import Cap, Lane
 from batcher.engine.lanes.paces import AUTO, Paces, paces_of
-from batcher.engine.lanes.scout import BalanceScout
 from batcher.engine.lanes.seeking import seek_connections, seek_rate
 from batcher.engine.lanes.total import Total, TotalCaps, reads_kept
 
@@ -106,7 +105,6 @@ def open_lanes(context: Context, journal: Journal) -> Lanes:
     )
     lanes = Lanes(submit[0], status[0], download[0], submit[1], status[1], days)
     _bound_retries(lanes.submit, paces)
-    lanes.submit.scout = BalanceScout(context, lanes.submit)
     _seek(lanes, paces, settings, context)
     return lanes
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batcher.core.rates import Rate, parse_rate
+from batcher.core.pacing.rates import Rate, parse_rate
 from batcher.core.settings import Settings
 from batcher.providers.base import Provider
 

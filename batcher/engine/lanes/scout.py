@@ -9,19 +9,27 @@ says nothing: the limit of one question is not that of another.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from batcher.core.errors import TransportError
-from batcher.core.gate import FAILING
 from batcher.core.model import Ticket
+from batcher.core.pacing.gate import FAILING
 from batcher.engine.context import Context
 from batcher.engine.lanes.lane import Lane
 
 
 class BalanceScout:
-    """Asks for the account's balance before a row of *lane* tries an API that failed."""
+    """Asks for the account's balance before a row of *lane* tries an API that failed.
 
-    def __init__(self, context: Context, lane: Lane[Ticket]) -> None:
+    `put_back` leaves a row to a later process.
+    """
+
+    def __init__(
+        self, context: Context, lane: Lane[Ticket], put_back: Callable[[Ticket], None]
+    ) -> None:
         self._context = context
         self._lane = lane
+        self._put_back = put_back
 
     async def lets_pass(self, item: Ticket) -> bool:
         """Whether the row may try; if not, it waits in the lane, and nothing was spent on it."""
@@ -36,7 +44,7 @@ class BalanceScout:
         context.log.info("probe.spared", lane=self._lane.name, id=item.row.id, reason=trouble)
         self._lane.gate.failed(context.clock.now(), item)
         if context.control.halted.is_set():
-            context.slots.release()  # its row stays pending for a later process
+            self._put_back(item)
         else:
             self._lane.add(item, context.clock.now())
 

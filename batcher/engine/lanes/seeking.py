@@ -1,4 +1,4 @@
-"""`auto`: a lane that finds its own rate, or how many requests at once help (`core.finding`).
+"""`auto`: a lane finds its own rate, or how many requests at once help (`core.pacing.finding`).
 
 Rule: what is found can only be lower than what is published, what an answer tells and what the user
 allows. Steps are as long as it takes to see something; a step in which the lane was closed, came
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from batcher.core.finding import Change, Finder
-from batcher.core.windows import MARGIN
+from batcher.core.pacing.finding import Change, Finder
+from batcher.core.pacing.windows import MARGIN
 from batcher.engine.context import Context
 from batcher.engine.lanes.headroom import Headroom
 from batcher.engine.lanes.lane import Lane

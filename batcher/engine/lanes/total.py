@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from batcher.core.rates import Rate
-from batcher.core.windows import MARGIN, Trail, guarded
+from batcher.core.pacing.rates import Rate
+from batcher.core.pacing.windows import MARGIN, Trail, guarded
 from batcher.engine.lanes.caps import DailyCaps
 
 WEIGHTS = {"submit": 1.0, "status": 2.0}

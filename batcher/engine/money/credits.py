@@ -18,9 +18,9 @@ import anyio
 
 from batcher.core.backoff import Backoff
 from batcher.core.errors import TransportError
-from batcher.core.gate import WAIT_MAX_S
 from batcher.core.model import Stop, Ticket
 from batcher.core.money import amount_text, nanos
+from batcher.core.pacing.gate import WAIT_MAX_S
 from batcher.core.verdict import Balance, Halt
 from batcher.engine.context import Context
 from batcher.engine.lanes.lane import Lane

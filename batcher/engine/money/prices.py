@@ -26,7 +26,7 @@ from batcher.core.exchange import Request
 from batcher.core.lifecycle import Move
 from batcher.core.model import ErrorKind, RowError, Stop, StopReason, Ticket
 from batcher.core.money import job_cost
-from batcher.core.rates import Rate
+from batcher.core.pacing.rates import Rate
 from batcher.core.settings import Settings
 from batcher.core.verdict import Halt, Later, Price, PriceVerdict, Refused, Unreadable
 from batcher.engine.context import Context

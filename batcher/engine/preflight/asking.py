@@ -18,7 +18,7 @@ from batcher.adapters.pacing import Pacer
 from batcher.core.errors import TransportError, UsageError
 from batcher.core.exchange import Request, Response, Transport
 from batcher.core.model import ErrorKind, RowError
-from batcher.core.rates import Rate, parse_rate
+from batcher.core.pacing.rates import Rate, parse_rate
 from batcher.core.settings import Settings
 from batcher.core.verdict import Balance, Halt, Later, Model, ModelsPage, Unreadable
 from batcher.engine.preflight.kinds import Kinds

@@ -17,7 +17,7 @@ import orjson
 
 from batcher.core.errors import UsageError
 from batcher.core.exchange import Request, Response
-from batcher.core.rates import WindowSeen
+from batcher.core.pacing.rates import WindowSeen
 from batcher.core.verdict import Model, StatusVerdict, SubmitVerdict
 from batcher.providers import answers, limit_headers, parameters, reading
 from batcher.providers.base import Account, Callback, Callbacks, Facts, Files, Limits, Problem

@@ -17,7 +17,7 @@ import orjson
 
 from batcher.core.exchange import Request, Response
 from batcher.core.model import ErrorKind, Refund, Result
-from batcher.core.rates import WindowSeen
+from batcher.core.pacing.rates import WindowSeen
 from batcher.core.verdict import Done, JobFailed, Model, Pending, StatusVerdict, SubmitVerdict
 from batcher.providers import answers, limit_headers, parameters, reading, waiting
 from batcher.providers.answers import Said

@@ -8,7 +8,7 @@ import msgspec
 
 from batcher import __version__
 from batcher.core.errors import UsageError
-from batcher.core.rates import parse_rate
+from batcher.core.pacing.rates import parse_rate
 from batcher.core.settings import Settings
 from batcher.report.page.facts import About, Limit, Link
 from batcher.report.page.source import Source

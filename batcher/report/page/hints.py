@@ -32,7 +32,7 @@ HINTS: dict[str, str] = {
     ErrorKind.OUT_OF_CREDITS: "Top the account up; `resume` goes on.",
     ErrorKind.NOT_FOUND: "The job was accepted, then forgotten. Ask the support with its job id.",
     ErrorKind.REJECTED: "Mostly the input: is the picture there, public, of a size and kind that "
-    "the API takes? Whether the money came back stands below Money.",
+    "the API takes? Whether the money came back stands under Money.",
     ErrorKind.THROTTLED: "Somebody else may use the same account. A lower `--rate` avoids it.",
     ErrorKind.UNAVAILABLE: "An outage of the API. `retry` or `resume` later.",
     ErrorKind.TIMEOUT: "A slow network, large uploads, or a busy API; `--submit-timeout` and "

@@ -19,7 +19,7 @@ def money(facts: Facts) -> Markup:
     refunds = summary.refunds
     told = [
         ("refunded", refunds.done, "the API says that the money came back"),
-        ("already refunded", refunds.already_done, "it says so, and that it was before"),
+        ("already refunded", refunds.already_done, "the API says that it had come back before"),
         ("unconfirmed", refunds.unconfirmed, "somebody must look: ask the API's support"),
     ]
     return tag(

@@ -1,0 +1,1 @@
+"""Pacing: how fast a lane may go, and when not at all."""
