@@ -27,8 +27,10 @@ from batcher.cli.values import (
     key_value,
     names,
     one_of_each,
+    or_auto,
     or_none,
     rate,
+    some_time,
     whole_number,
 )
 

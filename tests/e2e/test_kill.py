@@ -20,7 +20,8 @@ from tests.support.figures import Figures
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
 KILLS = int(os.environ.get("BATCHER_KILLS", "24"))
-ROWS_PER_KILL = 50
+ROWS_PER_KILL = 40
+RESULTS_BYTES_MAX = 24_000  # of a life: some 30 rows, however long a start takes
 FAULTS = "duration=lognormal:0.6:0.6,latency=lognormal:0.01:1,drop_after=0.01,503=0.01,lag=0.1"
 
 
@@ -32,12 +33,19 @@ def test_random_kills_cost_nothing(tmp_path: Path, figures: Figures) -> None:
         here.write_urls(rows)
         killed = 0
         for _ in range(KILLS):
-            life_s = rng.uniform(0.3, 2.0)
-            killed += here.go_for(life_s, SIGKILL, "--rate", "50/s") == -SIGKILL
+            if rng.random() < 0.2:  # most likely while it starts
+                code = here.go_for(rng.uniform(0.0, 1.0), SIGKILL, "--rate", "120/s")
+            else:
+                life = rng.randrange(1, RESULTS_BYTES_MAX)
+                code = here.go_until_grown(life, SIGKILL, "--rate", "120/s")
 
+            killed += code == -SIGKILL
+
+        begun = len(here.outcomes())
         ended = here.go("--rate", "500/s")
 
-        figures.add("kill -9 at random times", {"kills": killed, "rows": rows, **here.losses()})
+        found = {"kills": killed, "rows": rows, "ended by then": begun, **here.losses()}
+        figures.add("kill -9 at random times", found)
         assert killed >= min(KILLS, 20)
         assert ended.returncode in (0, 3), ended.stderr
         here.assert_the_promise(rows)

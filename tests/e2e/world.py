@@ -101,6 +101,21 @@ class World:
 
         return finish(process).returncode
 
+    def go_until_grown(self, size_bytes: int, sign: signal.Signals, *flags: str) -> int | None:
+        """Run until its results have grown by so much, then send a signal; return the exit code."""
+        file = self.run / "succeeded.jsonl"
+        before = file.stat().st_size if file.exists() else 0
+        process = self.start(*self.command(*flags))
+        wait_until(
+            lambda: (
+                process.poll() is not None
+                or (file.exists() and file.stat().st_size >= before + size_bytes)
+            ),
+            f"{size_bytes} bytes of results",
+        )
+        process.send_signal(sign)
+        return finish(process).returncode
+
     def go_until(self, submits: int, sign: signal.Signals, *flags: str) -> int | None:
         """Run until the API has seen so many submits, then send a signal; return the exit code."""
         process = self.start(*self.command(*flags))

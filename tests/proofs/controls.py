@@ -211,6 +211,22 @@ CONTROLS = (
         red=(LISTED + "test_a_doubt_at_the_end_of_a_long_run_settles_by_itself",),
     ),
     Control(
+        name="own-submit-taken-for-an-earlier-process",
+        promise="A doubt resolves itself without a second payment",
+        file="batcher/engine/doubt/listing.py",
+        right="        if n in self._over_at:",
+        wrong="        if n in self._over_at and at >= self._ages.began_at:",
+        red=(LISTED + "test_a_clock_that_is_set_back_makes_no_submit_an_old_one",),
+    ),
+    Control(
+        name="answer-to-a-second-try-not-rescued",
+        promise="A doubt resolves itself without a second payment",
+        file="batcher/engine/submit.py",
+        right="        except Exception:  # nothing can be written any more: the job is rescued\n",
+        wrong="        except ZeroDivisionError:\n",
+        red=(AGAIN + "test_a_job_of_a_held_row_that_the_journal_cannot_take_is_rescued",),
+    ),
+    Control(
         name="late-submit-of-an-old-intent",
         promise="A doubt resolves itself without a second payment",
         file="batcher/engine/submit.py",
