@@ -99,6 +99,17 @@ def test_after_the_probe_the_lane_comes_back_along_a_line(gate: Gate) -> None:
     assert shares[-1] == 1.0
 
 
+def test_a_refusal_in_passing_is_not_paid_for_like_a_storm(gate: Gate) -> None:
+    """The way back takes a third of the closing; refusals from before it do not make it longer."""
+    gate.throttled(100.0, 1.2)
+    gate.throttled(100.1, 1.2)
+    gate.started()
+    gate.succeeded()
+
+    assert gate.share(200.0) == pytest.approx(RAMP_FROM)
+    assert gate.share(200.45) == 1.0
+
+
 def test_a_hold_needs_no_ramp(gate: Gate) -> None:
     """When a window opens nothing went wrong: the lane goes on where it stopped."""
     gate.hold_until(110.0, "limit")

@@ -1235,7 +1235,7 @@ CONTROLS = (
         name="back-at-once-after-a-throttle",
         promise="A 429 holds everybody and costs no attempt",
         file="batcher/core/pacing/gate.py",
-        right="            self._ramp.begin()\n",
+        right="            self._ramp.begin(self._closed_s)\n",
         wrong="",
         red=(
             GATE + "test_after_the_probe_the_lane_comes_back_along_a_line",

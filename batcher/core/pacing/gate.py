@@ -22,6 +22,7 @@ one of those must not pass for the probe's.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from random import Random
 
 from batcher.core.backoff import Backoff, after_retry_after
@@ -62,6 +63,7 @@ class Gate:
         self._throttles = 0  # probes in a row that were throttled again
         self._failing_since: float | None = None
         self._ramp = Ramp()
+        self._closed_s = 0.0  # since the last probe that went well; infinite = no mere throttle
         self.quota: RetryQuota | None = None  # of a lane whose retries are bounded
         self.on_throttle: list[OnThrottle] = []
         self.shut = False
@@ -101,7 +103,8 @@ class Gate:
         if self._ends_probe(item):  # an answer to a request from before the closing proves nothing
             self._probing = False
             self._probes_failed = self._throttles = 0
-            self._ramp.begin()
+            self._ramp.begin(self._closed_s)
+            self._closed_s = 0.0
 
     def answered(self, item: object = None) -> None:
         """Note an answer that is neither good nor an outage: the service is there."""
@@ -136,13 +139,17 @@ class Gate:
         growing = THROTTLE_S * 2.0 ** min(self._throttles, THROTTLE_DOUBLINGS)
         wait = growing if wait_s is None else min(max(wait_s, 0.0), WAIT_MAX_S)
         wait = max(wait, self._again_s())
+        is_news = not self._probing or self._is_probe(item)  # else it was sent before the closing
+        closed_s = self._closed_s + (wait if is_news else 0.0)
         self.answered(item)
         self.close_until(now + after_retry_after(wait, self._rng), "throttled")
+        self._closed_s = closed_s
 
     def close_until(self, at: float, why: str) -> None:
         """Let nothing start before *at*, and then one request at a time until one goes well."""
         self.hold_until(at, why)
         self._probing = True
+        self._closed_s = inf
 
     def hold_until(self, at: float, why: str) -> None:
         """Let nothing start before *at*; then go on as before."""

@@ -1,19 +1,21 @@
 """How a lane comes back after a closing: not at once, but along a line.
 
-    share of the rate                 share(t) = from + (1 - from) * t / RAMP_S
+    share of the rate                 share(t) = from + (1 - from) * t / length
     1 |          ________
       |        /                      t counts from the first look after the probe's success.
-      |      /                        With RAMP_S = 3 s nine tenths are back after 2.7 s.
-    0 |____.|
+      |      /                        The length is a third of the time that the lane was closed
+    0 |____.|                         for, and 3 s at most: nine tenths are back after 2.7 s.
          probe
 
 Rule: pure arithmetic; a service that has just come back meets a tenth of the load first, and all
-clients that were held until the same moment do not meet again as one wall.
+clients that were held until the same moment do not meet again as one wall. One refusal in passing
+is no storm, and is not paid for like one.
 """
 
 from __future__ import annotations
 
 RAMP_S = 3.0
+RAMP_PART = 3.0  # so many times as long as the ramp was the closing
 RAMP_FROM = 0.1
 
 
@@ -23,10 +25,12 @@ class Ramp:
     def __init__(self) -> None:
         self._is_due = False
         self._began: float | None = None
+        self._length_s = RAMP_S
 
-    def begin(self) -> None:
-        """Let the share start low at the next look."""
-        self._is_due = True
+    def begin(self, closed_s: float) -> None:
+        """Let the share start low at the next look, after a closing of so long."""
+        self._is_due = closed_s > 0
+        self._length_s = min(RAMP_S, closed_s / RAMP_PART)
 
     def share(self, now: float) -> float:
         """Return which part of its rate, and of its requests open at once, a lane may use."""
@@ -36,7 +40,7 @@ class Ramp:
         if self._began is None:
             return 1.0
 
-        done = (now - self._began) / RAMP_S
+        done = (now - self._began) / self._length_s
         if done >= 1.0:
             self._began = None
             return 1.0
