@@ -114,7 +114,7 @@ def _choices(directory: RunDirectory) -> str:
 @click.option("--note", default="", help="On what evidence; it is kept in the journal.")
 def adopt(run: str, row_id: str | None, job_id: str | None, source: str | None, note: str) -> int:
     """Give the row ID the job JOB_ID that you found for it; `resume` then follows that job."""
-    from batcher.engine.decide import adopt as adopt_row
+    from batcher.engine.books.decide import adopt as adopt_row
 
     if (row_id is None or job_id is None) == (source is None):
         raise click.UsageError("give ID and JOB_ID, or --from FILE")
@@ -146,7 +146,7 @@ def _choosing_rows(function: C) -> C:
 @_choosing_rows
 def resubmit(run: str, note: str, **chosen: Any) -> int:
     """Submit rows again: you know that there is no job, or you accept to pay twice."""
-    from batcher.engine.decide import resubmit as resubmit_rows
+    from batcher.engine.books.decide import resubmit as resubmit_rows
 
     row_ids = _chosen(**chosen)
     directory = existing_run(run)
@@ -161,7 +161,7 @@ def resubmit(run: str, note: str, **chosen: Any) -> int:
 @_choosing_rows
 def fail(run: str, note: str, **chosen: Any) -> int:
     """Close rows as failed, without knowing more: nothing is sent for them any more."""
-    from batcher.engine.decide import give_up
+    from batcher.engine.books.decide import give_up
 
     row_ids = _chosen(**chosen)
     directory = existing_run(run)
@@ -174,11 +174,19 @@ def fail(run: str, note: str, **chosen: Any) -> int:
 
 @contextlib.contextmanager
 def _deciding(directory: RunDirectory) -> Iterator[tuple[Journal, OutcomeFiles, str]]:
-    """Own the run while a decision is written, and bring its summary up to date."""
-    from batcher.engine.session import open_books
+    """Own the run while a decision is written, and bring its summary up to date.
+
+    Jobs that were rescued have their rows first: nobody decides without what is known.
+    """
+    from batcher.adapters.rescue import RescueFile
+    from batcher.engine.books.opening import open_books
+    from batcher.engine.books.rescue import take_over
 
     frozen, _ = read_run_file(directory.run_file)
     with directory.lock(time.time()), open_books(directory, frozen.provider) as (journal, outcomes):
+        for _, text in take_over(journal, outcomes, RescueFile(directory.rescue), at=time.time()):
+            say(text)
+
         try:
             yield journal, outcomes, frozen.provider
         finally:

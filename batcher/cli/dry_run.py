@@ -12,7 +12,7 @@ from batcher.cli.check import text_lines, text_totals
 from batcher.cli.exits import OK, SOME_ROWS
 from batcher.cli.flag_table import FLAGS, Flag
 from batcher.cli.flags import DEFAULTS, duration_flag
-from batcher.cli.planning import Classes, cost_lines, learned_of, plan_of
+from batcher.cli.forecast import Classes, cost_lines, learned_of, plan_of
 from batcher.cli.survey import Totals, survey
 from batcher.core.exchange import Request
 from batcher.core.journal import Entry

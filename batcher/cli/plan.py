@@ -14,7 +14,7 @@ from batcher.cli.contradictions import refuse_contradictions
 from batcher.cli.exits import OK, SOME_ROWS
 from batcher.cli.failure import say
 from batcher.cli.flags import settings_flags
-from batcher.cli.planning import Classes, asks_for_prices, cost_lines, learned_of, plan_of
+from batcher.cli.forecast import Classes, asks_for_prices, cost_lines, learned_of, plan_of
 from batcher.cli.survey import Totals, survey
 from batcher.cli.values import count
 from batcher.cli.wishes import (

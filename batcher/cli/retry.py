@@ -41,8 +41,8 @@ def command(run: str, **flags: Any) -> int:
     frozen, key, read_again = opened(directory, flags)
     kind = None if flags["kind"] is None else ErrorKind(flags["kind"])
     with directory.lock(time.time()):
-        from batcher.engine.decide import retry
-        from batcher.engine.session import open_books
+        from batcher.engine.books.decide import retry
+        from batcher.engine.books.opening import open_books
 
         with open_books(directory, frozen.provider) as (journal, outcomes):
             count = retry(journal, outcomes, kind=kind, at=time.time())

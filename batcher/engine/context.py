@@ -16,13 +16,13 @@ from batcher.core.record import Known, outcome_record
 from batcher.core.settings import Frozen, Settings
 from batcher.core.stats import ErrorView
 from batcher.core.stays import Stays
+from batcher.engine.books.record import OUTCOME_OF, Recorder
 from batcher.engine.clock import Clock
 from batcher.engine.control import Control
 from batcher.engine.doubt.marks import Marks
 from batcher.engine.keyring import ACCOUNT, Keyring, with_mark
 from batcher.engine.money.budget import REJECTED, FailureLimit, JobBudget
 from batcher.engine.notices import Notices
-from batcher.engine.record import OUTCOME_OF, Recorder
 from batcher.engine.slots import Slots
 from batcher.engine.webhooks.claims import Claims
 from batcher.providers.base import Provider

@@ -22,7 +22,7 @@ from batcher.core.settings import Settings
 from batcher.engine.context import Context
 from batcher.engine.feed import Feed
 from batcher.engine.lanes.opening import Lanes
-from batcher.engine.looks import Looks
+from batcher.engine.polling.looks import Looks
 
 LOOK_EVERY_S = 1.0
 HOLD_S = 1.5  # until the next look, and a little

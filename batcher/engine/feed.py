@@ -17,8 +17,8 @@ from batcher.core.journal import Admission, Entry, Standing
 from batcher.core.lifecycle import Move
 from batcher.core.model import ErrorKind, RowError, Ticket
 from batcher.core.settings import ADMIT_ROWS
+from batcher.engine.books.record import Offload
 from batcher.engine.context import Context
-from batcher.engine.record import Offload
 
 PAGE_ROWS = 500
 CHUNK_S = 0.2  # a plain file gives a thousand rows in a few milliseconds

@@ -14,7 +14,7 @@ from batcher.core.errors import UsageError
 from batcher.core.model import Stop, StopReason
 from batcher.core.secret import Secret
 from batcher.core.verdict import Halt
-from batcher.engine.record import Offload, in_thread
+from batcher.engine.books.record import Offload, in_thread
 
 ACCOUNT = "account"  # the journal's fact: the marks of the account's keys, the newest last
 OF_KEY = (StopReason.UNAUTHORIZED, StopReason.FORBIDDEN)  # refusals that another key may end

@@ -14,6 +14,8 @@ from batcher.core.polling.durations import Durations
 from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
 from batcher.core.stays import Stays
+from batcher.engine.books.record import LINGER_S, Offload, Outcomes, Recorder, in_thread
+from batcher.engine.books.rescue import RescueFile
 from batcher.engine.clock import Clock
 from batcher.engine.context import Context
 from batcher.engine.control import Control
@@ -22,9 +24,7 @@ from batcher.engine.files.collect import Store
 from batcher.engine.keyring import Keyring
 from batcher.engine.money.budget import FailureLimit, JobBudget
 from batcher.engine.notices import Notices
-from batcher.engine.planner import Memory
-from batcher.engine.record import LINGER_S, Offload, Outcomes, Recorder, in_thread
-from batcher.engine.rescue import RescueFile
+from batcher.engine.polling.planner import Memory
 from batcher.engine.room import Disks
 from batcher.engine.slots import Slots
 from batcher.engine.webhooks.claims import Claims

@@ -18,9 +18,9 @@ from typing import Protocol
 import anyio
 
 from batcher.core.model import Ticket
+from batcher.engine.books.record import Offload
 from batcher.engine.context import Context
 from batcher.engine.lanes.lane import Lane
-from batcher.engine.record import Offload
 
 LOOK_S = 1.0
 ROOM = "room"  # why a gate is held

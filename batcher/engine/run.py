@@ -18,7 +18,8 @@ import anyio
 from batcher.core.errors import BatcherError, UsageError
 from batcher.core.model import Stop, StopReason, Ticket
 from batcher.core.stats import Snapshot
-from batcher.engine.allowance import Load, load_of
+from batcher.engine.books.record import Recorder
+from batcher.engine.books.rescue import Rescue
 from batcher.engine.control import Control
 from batcher.engine.deadline import Deadline
 from batcher.engine.doubt.adopter import Onward
@@ -26,15 +27,14 @@ from batcher.engine.doubt.doubts import Doubts
 from batcher.engine.feed import Feed
 from batcher.engine.files.collect import Collector
 from batcher.engine.lanes.opening import open_lanes
-from batcher.engine.looks import Looks
 from batcher.engine.money.credits import Credits
 from batcher.engine.money.prices import Prices
 from batcher.engine.parts import Parts, context_of
-from batcher.engine.planner import Planner
-from batcher.engine.poll import Poller
+from batcher.engine.polling.allowance import Load, load_of
+from batcher.engine.polling.looks import Looks
+from batcher.engine.polling.planner import Planner
+from batcher.engine.polling.poll import Poller
 from batcher.engine.progress import Progress
-from batcher.engine.record import Recorder
-from batcher.engine.rescue import Rescue
 from batcher.engine.room import Room
 from batcher.engine.submit import Beside, Submitter
 from batcher.engine.webhooks.claims import Ways

@@ -16,8 +16,11 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from batcher.adapters import download, download_answer, download_checks
-from batcher.adapters.download import (
+from batcher.adapters.download import answer as download_answer
+from batcher.adapters.download import checks as download_checks
+from batcher.adapters.download import downloader as download
+from batcher.adapters.download.checks import failure_of, is_public
+from batcher.adapters.download.downloader import (
     RESUME_BYTES_MIN,
     Downloader,
     DownloadFailed,
@@ -25,7 +28,6 @@ from batcher.adapters.download import (
     Fetched,
     Place,
 )
-from batcher.adapters.download_checks import failure_of, is_public
 from batcher.core.errors import StorageError
 from tests.support import pictures
 from tests.support.hostile import (

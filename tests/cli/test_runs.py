@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from batcher.adapters.sqlite import SqliteJournal
+from batcher.core.lifecycle import State
 from tests.cli.processes import KEY, LIMIT_S, Shell, read_until, simulated
 
 pytestmark = pytest.mark.e2e
@@ -146,6 +149,32 @@ def test_rows_in_doubt_are_decided_by_a_person(shell: Shell) -> None:
     assert status(shell).items() >= {"pending": 2, "in_doubt": 0, "failed": len(held) - 2}.items()
     assert "no row" in shell.do("doubt", "fail", RUN, "nobody").stderr
     assert api.counts["duplicates"] == 0  # deciding sends nothing
+
+
+def test_nobody_decides_without_what_was_rescued(shell: Shell) -> None:
+    """A job id that waits beside the journal has its row before a person says "send it again"."""
+    with simulated("duration=0,drop_after=0.6", seed=5) as api:
+        shell.base_url = api.base_url
+        shell.do(*shell.run_words())
+        with closing(SqliteJournal.read(shell.folder / RUN / "journal.db")) as journal:
+            held = journal.held(State.IN_DOUBT, 0, 1)[0]
+
+        row, attempt = held.ticket.row, held.attempts[-1]
+        rescued = {
+            "id": row.id,
+            "line": row.line,
+            "job_id": "job-of-the-row",
+            "at": attempt.intent_at,
+            "generation": attempt.generation,
+            "intent_at": attempt.intent_at,
+        }
+        (shell.folder / RUN / "rescue.jsonl").write_text(json.dumps(rescued) + "\n")
+        decided = shell.do("doubt", "resubmit", RUN, row.id)
+
+    assert decided.returncode == 2
+    assert "1 job was rescued" in decided.stderr
+    assert status(shell)["accepted"] == 1
+    assert not (shell.folder / RUN / "rescue.jsonl").exists()
 
 
 def test_a_resubmission_is_a_persons_word(shell: Shell) -> None:

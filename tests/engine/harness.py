@@ -30,16 +30,16 @@ from batcher.core.journal import Entry
 from batcher.core.lifecycle import OUTCOMES
 from batcher.core.model import Stop
 from batcher.core.settings import Frozen, Settings
+from batcher.engine.books.decide import finish_rewrites
+from batcher.engine.books.opening import refuse_older_journal
+from batcher.engine.books.rescue import take_over
 from batcher.engine.clock import LoopClock
-from batcher.engine.decide import finish_rewrites
 from batcher.engine.files.collect import Store
 from batcher.engine.money.budget import COST_UNPROVEN
 from batcher.engine.notices import Notices
 from batcher.engine.parts import Parts
-from batcher.engine.rescue import take_over
 from batcher.engine.rows import ProviderCheck
 from batcher.engine.run import Run
-from batcher.engine.session import refuse_older_journal
 from batcher.providers import provider_named
 from batcher.simulator import FaultPlan, SimulatedTransport, Simulation
 from tests.support.logs import Events
@@ -129,8 +129,9 @@ class Night:
         """Open journal and outcome files as a process does, and mend what a crash left."""
         with self.unmended_books() as (journal, outcomes):
             finish_rewrites(journal, outcomes, self.provider, self.clock.wall())
-            notices, at = Notices(self.log), self.clock.wall()
-            take_over(journal, outcomes, self.rescue, notices, at=at)
+            for event, text in take_over(journal, outcomes, self.rescue, at=self.clock.wall()):
+                self.log.warning(event, message=text)
+
             yield journal, outcomes
 
     @contextmanager

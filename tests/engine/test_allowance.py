@@ -10,7 +10,7 @@ from batcher.core.backoff import Backoff
 from batcher.core.pacing.rates import parse_rate
 from batcher.core.polling.durations import Durations, Look
 from batcher.core.polling.looking import Looking
-from batcher.engine.allowance import Load, shared_out
+from batcher.engine.polling.allowance import Load, shared_out
 
 
 def load(reads: str | None, submits: str | None = None, **more: object) -> Load:

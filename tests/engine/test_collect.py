@@ -14,7 +14,7 @@ import pytest
 
 from batcher.core.exchange import Response
 from batcher.core.names import ending_of
-from batcher.engine import decide
+from batcher.engine.books import decide
 from batcher.engine.files.collect import FetchFailed, Stored, Wanted
 from tests.engine.harness import Death, Night, row
 

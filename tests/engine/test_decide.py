@@ -10,7 +10,7 @@ import pytest
 
 from batcher.core.errors import StorageError, UsageError
 from batcher.core.model import ErrorKind
-from batcher.engine import decide
+from batcher.engine.books import decide
 from tests.engine.harness import Death, Mortal, Night
 
 pytestmark = pytest.mark.virtual

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from batcher.adapters.download import Downloader, DownloadFailed, Fetched, Place
+from batcher.adapters.download.downloader import Downloader, DownloadFailed, Fetched, Place
 from batcher.adapters.manifest import open_manifest
 from batcher.core.model import ErrorKind, LocalFile
 from batcher.core.settings import Settings

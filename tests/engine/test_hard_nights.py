@@ -14,7 +14,7 @@ from batcher.core.errors import Lost, NotSent, StorageError
 from batcher.core.exchange import Response
 from batcher.core.model import Stop, StopReason
 from batcher.core.stats import Snapshot
-from batcher.engine import decide
+from batcher.engine.books import decide
 from batcher.engine.run import Run
 from tests.engine.harness import FLUX, Death, Mortal, Night, Scripted, prompt, row
 

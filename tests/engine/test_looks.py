@@ -14,9 +14,9 @@ from batcher.adapters.learned import Learned
 from batcher.core.exchange import Request, Response, Transport
 from batcher.core.model import Row, Ticket
 from batcher.core.polling.durations import Durations, Look
-from batcher.engine.allowance import Load
-from batcher.engine.looks import CLASSES_MAX, OTHERS, PAUSE_MIN_S, READS_WISHED, Looks
-from batcher.engine.planner import SLICE, Planner
+from batcher.engine.polling.allowance import Load
+from batcher.engine.polling.looks import CLASSES_MAX, OTHERS, PAUSE_MIN_S, READS_WISHED, Looks
+from batcher.engine.polling.planner import SLICE, Planner
 from batcher.engine.run import Run
 from tests.engine.harness import Death, Night
 

@@ -14,7 +14,7 @@ from batcher.core.model import StopReason
 from batcher.core.pacing.quota import RESERVE, RetryQuota
 from batcher.core.pacing.rates import DAY_S, parse_rate
 from batcher.engine.lanes.caps import DailyCaps
-from batcher.engine.lanes.openings import SKEW_S, Openings
+from batcher.engine.lanes.resets import SKEW_S, Resets
 from batcher.engine.run import Run
 from tests.engine.bed import Bed, Server, sliding, storm, worst
 from tests.engine.harness import FLUX, Night, Scripted, prompt
@@ -202,7 +202,7 @@ class Wall:
         return self.at
 
 
-def spent(rate: str, *, openings: Openings | None) -> tuple[Wall, DailyCaps]:
+def spent(rate: str, *, openings: Resets | None) -> tuple[Wall, DailyCaps]:
     """Return a day of which everything was spent at once."""
     wall = Wall()
     caps = DailyCaps(parse_rate(rate), [], wall, openings=openings)
@@ -214,7 +214,7 @@ def spent(rate: str, *, openings: Openings | None) -> tuple[Wall, DailyCaps]:
 
 def test_a_day_that_the_api_begins_anew_is_used_from_then_on() -> None:
     """Midnight is four hours off: then the whole day is there again, not at six next evening."""
-    wall, caps = spent("5/m,100/d", openings=Openings())
+    wall, caps = spent("5/m,100/d", openings=Resets())
     caps.told(DAY_S, wall.at + 4 * 3_600.0)
     wall.at += 4 * 3_600.0
     assert caps.wait_s() > 0
@@ -229,11 +229,11 @@ def test_a_day_that_the_api_begins_anew_is_used_from_then_on() -> None:
 
 def test_what_the_api_told_of_its_day_outlives_the_process() -> None:
     """A run that was parked until midnight goes on at midnight."""
-    wall, first = spent("100/d", openings=(told := Openings()))
+    wall, first = spent("100/d", openings=(told := Resets()))
     first.told(DAY_S, wall.at + 3_600.0)
     wall.at += 3_600.0 + SKEW_S + 1.0
     past = [wall.at - 4_000.0] * 100
-    second = DailyCaps(parse_rate("100/d"), past, wall, openings=Openings.of(told.as_fact()))
+    second = DailyCaps(parse_rate("100/d"), past, wall, openings=Resets.of(told.as_fact()))
 
     assert second.wait_s() == 0
     assert DailyCaps(parse_rate("100/d"), past, wall).wait_s() > 80_000
@@ -242,7 +242,7 @@ def test_what_the_api_told_of_its_day_outlives_the_process() -> None:
 def test_a_header_that_is_nonsense_does_not_do_away_with_the_day() -> None:
     """A window that opens every minute, or always in a day, is believed once a day."""
     for ahead_s in (1.0, 60.0, DAY_S, 5 * DAY_S, -5.0):
-        wall, caps = spent("100/d", openings=Openings())
+        wall, caps = spent("100/d", openings=Resets())
         sent = 0
         for _ in range(1_440):
             caps.told(DAY_S, wall.at + ahead_s)
@@ -266,7 +266,7 @@ def test_the_users_own_day_slides_whatever_the_api_tells() -> None:
 def test_kept_openings_are_read_strictly() -> None:
     """What is not as it was written is damage, and told."""
     with pytest.raises(Exception, match="journal is corrupt"):
-        Openings.of('{"a": 1}')
+        Resets.of('{"a": 1}')
 
 
 class Midnight:

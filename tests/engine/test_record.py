@@ -13,9 +13,9 @@ from batcher.core.errors import StorageError
 from batcher.core.events import Accept, Event, Finish, Intend
 from batcher.core.journal import Journal
 from batcher.core.lifecycle import Move, State
+from batcher.engine.books.record import DISK_FULL_RETRY_S, Recorder
+from batcher.engine.books.rescue import Rescue
 from batcher.engine.notices import Notices
-from batcher.engine.record import DISK_FULL_RETRY_S, Recorder
-from batcher.engine.rescue import Rescue
 from tests.support.logs import Events
 from tests.support.threads import virtual_thread
 

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from batcher.adapters.space import LocalDisks
+from batcher.adapters.disks import LocalDisks
 from batcher.core.errors import NotSent
 from batcher.core.exchange import Response
 from batcher.core.model import Stop, StopReason

@@ -63,7 +63,7 @@ async def test_the_limit_that_binds_takes_most_of_the_time(
 async def test_the_line_does_not_flicker(tmp_path: Path) -> None:
     """A run in which one thing binds shows it from the first seconds on, and nothing else."""
     shots = await watched(tmp_path, "duration=lognormal:3:0.5", 120, rate="2/s")
-    texts = [shot.binding for shot in shots[5:-8]]
+    texts = [shot.binding for shot in shots[5:] if shot.count("submits") < 115]
 
     assert set(texts) == {"submit limit (2/s)"}
 

@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 
 from yarl import URL
 
-from batcher.adapters.download_answer import _CODE
-from batcher.adapters.download_checks import (
+from batcher.adapters.download.answer import _CODE
+from batcher.adapters.download.checks import (
     DownloadFailed,
     check_whole,
     checked_kind,
@@ -21,7 +21,7 @@ from batcher.adapters.download_checks import (
     is_public,
     wanted_ending,
 )
-from batcher.adapters.download_folder import Place
+from batcher.adapters.download.folder import Place
 from batcher.core.names import STEM_BYTES_MAX, kind_of, safe_stem
 from batcher.core.pictures import Read, pixels_of
 from batcher.core.wholeness import is_cut, is_json

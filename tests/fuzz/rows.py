@@ -14,10 +14,10 @@ from contextlib import suppress
 import orjson
 
 from batcher.adapters.manifest import open_manifest
-from batcher.adapters.manifest_csv import csv_lines
-from batcher.adapters.manifest_formats import json_lines, text_lines
-from batcher.adapters.manifest_lines import Lines, Opened
-from batcher.adapters.manifest_rows import RowReader
+from batcher.adapters.manifest.formats import json_lines, text_lines
+from batcher.adapters.manifest.lines import Lines, Opened
+from batcher.adapters.manifest.rows import RowReader
+from batcher.adapters.manifest.table import csv_lines
 from batcher.adapters.outcomes import OutcomeFiles
 from batcher.cli.doubt import _decisions
 from batcher.core.errors import UsageError

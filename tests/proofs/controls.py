@@ -80,7 +80,7 @@ CONTROLS = (
     Control(
         name="acknowledged-before-it-is-written",
         promise="No row is paid twice",
-        file="batcher/engine/record.py",
+        file="batcher/engine/books/record.py",
         right="""\
         group = self._next_group()
         try:
@@ -461,7 +461,7 @@ CONTROLS = (
     Control(
         name="full-disk-ends-the-run",
         promise="A full disk is waited for",
-        file="batcher/engine/record.py",
+        file="batcher/engine/books/record.py",
         right="                self._outcomes.take_back()\n",
         wrong="                pass\n",
         red=(RECORD + "test_a_full_disk_is_waited_for",),
@@ -477,7 +477,7 @@ CONTROLS = (
     Control(
         name="older-journal-accepted",
         promise="No row is paid twice",
-        file="batcher/engine/session.py",
+        file="batcher/engine/books/opening.py",
         right="        if job_id and (held is None or held.ticket.job_id != job_id):\n",
         wrong="        if job_id and held is None and not outcomes:\n",
         red=(CRASH + "test_an_older_journal_is_refused",),
@@ -485,7 +485,7 @@ CONTROLS = (
     Control(
         name="lost-log-accepted",
         promise="A failing disk stops all submits",
-        file="batcher/engine/session.py",
+        file="batcher/engine/books/opening.py",
         right="    if directory.is_marked_open and not log.exists():\n",
         wrong="    if directory.is_marked_open and log.is_dir():\n",
         red=("tests/e2e/test_kill.py::test_a_deleted_log_of_the_journal_is_refused",),
@@ -502,7 +502,7 @@ CONTROLS = (
     Control(
         name="outcome-appended-after-the-commit",
         promise="One outcome for every row",
-        file="batcher/engine/record.py",
+        file="batcher/engine/books/record.py",
         right="""\
         lengths = self._outcomes.append(lines) if lines else {}
         try:
@@ -652,7 +652,7 @@ CONTROLS = (
     Control(
         name="404-in-the-grace-time-fails",
         promise="A young 404 is no failure",
-        file="batcher/engine/poll.py",
+        file="batcher/engine/polling/poll.py",
         right="        if self._age_s(ticket) >= MISSING_GRACE_S:\n",
         wrong="        if self._age_s(ticket) >= 0.0:\n",
         red=(RUN + "test_a_job_that_is_not_visible_yet_is_not_lost",),
@@ -660,7 +660,7 @@ CONTROLS = (
     Control(
         name="one-404-is-enough",
         promise="A young 404 is no failure",
-        file="batcher/engine/poll.py",
+        file="batcher/engine/polling/poll.py",
         right="MISSING_MAX = 3 ",
         wrong="MISSING_MAX = 1 ",
         red=(FOUND + "test_a_job_is_lost_only_by_404s_in_a_row",),
@@ -668,7 +668,7 @@ CONTROLS = (
     Control(
         name="404s-add-up",
         promise="A young 404 is no failure",
-        file="batcher/engine/poll.py",
+        file="batcher/engine/polling/poll.py",
         right="                ticket.missing = ticket.hollow = 0\n",
         wrong="                ticket.hollow = 0\n",
         red=(FOUND + "test_a_job_is_lost_only_by_404s_in_a_row",),
@@ -676,7 +676,7 @@ CONTROLS = (
     Control(
         name="late-job-given-up",
         promise="No job can hang a run",
-        file="batcher/engine/poll.py",
+        file="batcher/engine/polling/poll.py",
         right="        await self._end(ticket, Move.EXHAUST, error=timeout)\n",
         wrong="        await self._end(ticket, Move.FAIL, error=timeout)\n",
         red=(RUN + "test_a_job_that_never_ends_cannot_hang_the_run",),
@@ -684,7 +684,7 @@ CONTROLS = (
     Control(
         name="deadline-of-a-job-ignored",
         promise="No job can hang a run",
-        file="batcher/engine/poll.py",
+        file="batcher/engine/polling/poll.py",
         right="        if age < self._time_s:\n",
         wrong="        if age < 100 * self._time_s:\n",
         red=(RUN + "test_a_job_that_never_ends_cannot_hang_the_run",),
@@ -744,7 +744,7 @@ CONTROLS = (
     Control(
         name="manifest-read-whole",
         promise="Memory is flat",
-        file="batcher/adapters/manifest.py",
+        file="batcher/adapters/manifest/manifest.py",
         right="                for line in islice(lines, limit):\n",
         wrong="                for line in list(islice(lines, limit)):\n",
         red=("tests/adapters/test_manifest.py::test_memory_does_not_grow_with_the_manifest",),
@@ -827,7 +827,7 @@ CONTROLS = (
     Control(
         name="planted-link-followed",
         promise="Files stay in their folder",
-        file="batcher/adapters/download_file.py",
+        file="batcher/adapters/download/file.py",
         right="_READ = os.O_RDONLY | os.O_NOFOLLOW |",
         wrong="_READ = os.O_RDONLY |",
         red=("tests/adapters/test_download.py::test_planted_links_are_not_followed",),
@@ -884,7 +884,7 @@ CONTROLS = (
     Control(
         name="open-submits-cut-off-by-a-failing-journal",
         promise="Job ids outlive the journal",
-        file="batcher/engine/record.py",
+        file="batcher/engine/books/record.py",
         right="""\
         except Exception as error:
             self._fail(error)
@@ -905,7 +905,7 @@ CONTROLS = (
     Control(
         name="job-ids-of-the-failed-group-forgotten",
         promise="Job ids outlive the journal",
-        file="batcher/engine/record.py",
+        file="batcher/engine/books/record.py",
         right="            await self._keep(lost)\n",
         wrong="",
         red=(ERRORS + "test_job_ids_of_the_group_that_failed_are_rescued",),
@@ -913,7 +913,7 @@ CONTROLS = (
     Control(
         name="late-job-ids-forgotten",
         promise="Job ids outlive the journal",
-        file="batcher/engine/record.py",
+        file="batcher/engine/books/record.py",
         right="            await self._keep([_Wish(event, ticket)])\n",
         wrong="",
         red=(ERRORS + "test_nothing_is_sent_after_a_failure_and_no_job_id_is_lost",),
@@ -921,7 +921,7 @@ CONTROLS = (
     Control(
         name="untold-job-ids-forgotten",
         promise="Job ids outlive the journal",
-        file="batcher/engine/rescue.py",
+        file="batcher/engine/books/rescue.py",
         right="            self._untold += lines\n",
         wrong="",
         red=(ERRORS + "test_job_ids_that_cannot_be_written_down_are_told",),
@@ -929,7 +929,7 @@ CONTROLS = (
     Control(
         name="rescued-job-of-another-run-adopted",
         promise="Job ids outlive the journal",
-        file="batcher/engine/rescue.py",
+        file="batcher/engine/books/rescue.py",
         right=" or held.attempts[-1].intent_at != told.intent_at:\n",
         wrong=":\n",
         red=(ERRORS + "test_a_line_of_another_attempt_is_left_and_told",),
@@ -937,7 +937,7 @@ CONTROLS = (
     Control(
         name="rescue-file-removed-with-lines-left",
         promise="Job ids outlive the journal",
-        file="batcher/engine/rescue.py",
+        file="batcher/engine/books/rescue.py",
         right="        if lines and not left:\n",
         wrong="        if lines:\n",
         red=(ERRORS + "test_a_line_of_another_attempt_is_left_and_told",),
@@ -945,7 +945,7 @@ CONTROLS = (
     Control(
         name="submits-go-on-after-a-failure",
         promise="A failing disk stops all submits",
-        file="batcher/engine/record.py",
+        file="batcher/engine/books/record.py",
         right="            self._fail(error)\n            lost =",
         wrong="            lost =",
         red=(RECORD + "test_a_failed_disk_ends_the_run_and_answers_everybody",),
@@ -953,7 +953,7 @@ CONTROLS = (
     Control(
         name="edited-outcome-file-cut-back",
         promise="Outcome files are whole lines",
-        file="batcher/engine/session.py",
+        file="batcher/engine/books/opening.py",
         right='        if there == (record.get("outcome"), record.get("line")):\n',
         wrong="        if there == record:\n",
         red=(DAMAGE + "test_an_edited_outcome_file_is_refused",),
@@ -981,7 +981,7 @@ CONTROLS = (
     Control(
         name="age-of-the-read-taken-for-the-duration",
         promise="Reads teach no more than they saw",
-        file="batcher/engine/looks.py",
+        file="batcher/engine/polling/looks.py",
         right="            look = Look(watch.seen_s, age_s, ended)\n",
         wrong="            look = Look(0.999 * age_s if ended else watch.seen_s, age_s, ended)\n",
         red=(LOOKS + "test_a_read_teaches_what_it_saw_and_no_more",),
@@ -990,7 +990,7 @@ CONTROLS = (
     Control(
         name="jobs-that-still-run-not-counted",
         promise="Reads teach no more than they saw",
-        file="batcher/engine/looks.py",
+        file="batcher/engine/polling/looks.py",
         right="        self._learn(watch, age_s, ended=False)\n",
         wrong="",
         red=(LOOKS + "test_a_read_teaches_what_it_saw_and_no_more",),
@@ -998,7 +998,7 @@ CONTROLS = (
     Control(
         name="age-of-another-process-believed",
         promise="Reads teach no more than they saw",
-        file="batcher/engine/looks.py",
+        file="batcher/engine/polling/looks.py",
         right="        watch = ticket.watch or self._watch(ticket, teaches=False)\n",
         wrong="        watch = ticket.watch or self._watch(ticket, teaches=True)\n",
         red=(LOOKS + "test_a_job_whose_age_is_not_sure_teaches_nothing",),
@@ -1014,7 +1014,7 @@ CONTROLS = (
     Control(
         name="plan-outweighs-retry-after",
         promise="No look is too early, too late or left out",
-        file="batcher/engine/looks.py",
+        file="batcher/engine/polling/looks.py",
         right="max(ticket.born + age_s, watch.not_before)",
         wrong="ticket.born + age_s",
         red=(LOOKS + "test_what_the_api_asked_for_outweighs_every_plan",),
@@ -1023,7 +1023,7 @@ CONTROLS = (
     Control(
         name="plan-outweighs-the-deadline",
         promise="No look is too early, too late or left out",
-        file="batcher/engine/looks.py",
+        file="batcher/engine/polling/looks.py",
         right="        return max(min(due, deadline) if deadline > now else due, now)\n",
         wrong="        return max(due, now)\n",
         red=(LOOKS + "test_what_the_api_asked_for_outweighs_every_plan",),
@@ -1050,7 +1050,7 @@ CONTROLS = (
     Control(
         name="jobs-hammered-by-a-sharp-plan",
         promise="No look is too early, too late or left out",
-        file="batcher/engine/looks.py",
+        file="batcher/engine/polling/looks.py",
         right="max(not_before_s or 0.0, PAUSE_MIN_S)",
         wrong="not_before_s or 0.0",
         red=(LOOKS + "test_a_sharp_plan_hammers_nobody",),
@@ -1066,7 +1066,7 @@ CONTROLS = (
     Control(
         name="classes-of-jobs-not-bounded",
         promise="Memory is flat",
-        file="batcher/engine/looks.py",
+        file="batcher/engine/polling/looks.py",
         right="        if len(self.classes) < CLASSES_MAX:\n",
         wrong="        if self.classes is not None:\n",
         red=(LOOKS + "test_classes_are_bounded",),
@@ -1140,7 +1140,7 @@ CONTROLS = (
     Control(
         name="private-address-called",
         promise="Downloads stay on the public network",
-        file="batcher/adapters/download.py",
+        file="batcher/adapters/download/downloader.py",
         right="                socket_factory=None if self._allow_private else public_socket,\n",
         wrong="",
         red=(
@@ -1338,7 +1338,7 @@ CONTROLS = (
     Control(
         name="every-opening-believed",
         promise="Never faster than the rate",
-        file="batcher/engine/lanes/openings.py",
+        file="batcher/engine/lanes/resets.py",
         right="        return last is None or at >= last + APART * period_s\n",
         wrong="        return last is None or at >= last\n",
         red=(PACE + "test_a_header_that_is_nonsense_does_not_do_away_with_the_day",),
@@ -1354,7 +1354,7 @@ CONTROLS = (
     Control(
         name="committed-lines-taken-back",
         promise="A full disk is waited for",
-        file="batcher/engine/record.py",
+        file="batcher/engine/books/record.py",
         right="            if error.disk_full and lines:",
         wrong="            if error.disk_full:",
         red=(
@@ -1414,7 +1414,7 @@ CONTROLS = (
     Control(
         name="age-of-a-job-by-the-wall-clock",
         promise="Clock jumps do not matter",
-        file="batcher/engine/poll.py",
+        file="batcher/engine/polling/poll.py",
         right="        return self._context.clock.now() - ticket.born\n",
         wrong="        return self._context.clock.wall() - (ticket.accepted_at or 0.0)\n",
         red=("tests/proofs/test_clocks.py::test_a_jump_changes_nothing_that_is_sent",),

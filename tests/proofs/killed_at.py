@@ -13,7 +13,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from batcher.adapters.download_file import PartFile
+from batcher.adapters.download.file import PartFile
 from batcher.adapters.http import HttpTransport
 from batcher.adapters.outcomes import OutcomeFiles
 from batcher.adapters.sqlite import SqliteJournal

@@ -16,8 +16,9 @@ from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import write_run_file
 from batcher.core.errors import StorageError, UsageError
 from batcher.core.settings import Frozen, Settings
+from batcher.engine.books.opening import open_books
 from batcher.engine.run import Run
-from batcher.engine.session import _make_folder, open_books
+from batcher.engine.session import _make_folder
 from tests.proofs.test_disk_damage import Home
 
 NOBODY = 65534

@@ -19,10 +19,9 @@ from batcher.adapters.outcomes import OutcomeFiles
 from batcher.adapters.rundir import RunDirectory
 from batcher.core.errors import StorageError
 from batcher.core.model import Stop, StopReason
-from batcher.engine.notices import Notices
-from batcher.engine.rescue import take_over
+from batcher.engine.books.opening import open_books
+from batcher.engine.books.rescue import take_over
 from batcher.engine.run import Run
-from batcher.engine.session import open_books
 from tests.engine.harness import Night
 
 pytestmark = pytest.mark.virtual
@@ -38,7 +37,7 @@ class Home(Night):
     def books(self) -> Iterator[tuple[object, OutcomeFiles]]:  # type: ignore[override]  # wider
         """Open journal and outcome files, or refuse to."""
         with open_books(RunDirectory(self.directory), self.provider) as (journal, outcomes):
-            take_over(journal, outcomes, self.rescue, Notices(self.log), at=self.clock.wall())
+            take_over(journal, outcomes, self.rescue, at=self.clock.wall())
             yield journal, outcomes
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import anyio
 import pytest
 
-from batcher.adapters import download_checks
-from batcher.adapters.download import Downloader, DownloadFailed, Fetched, Place
+from batcher.adapters.download import checks as download_checks
+from batcher.adapters.download.downloader import Downloader, DownloadFailed, Fetched, Place
 from batcher.core.errors import NotSent
 from batcher.core.exchange import Response
 from tests.adapters.test_http import NEVER_S, SUBMIT, transport_to

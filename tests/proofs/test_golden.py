@@ -22,8 +22,8 @@ from batcher.adapters.runfile import read_run_file
 from batcher.adapters.sqlite import SqliteJournal, schema
 from batcher.core.errors import StorageError
 from batcher.core.lifecycle import OUTCOMES
+from batcher.engine.books.opening import open_books
 from batcher.engine.clock import LoopClock
-from batcher.engine.session import open_books
 from batcher.simulator import Job, SimulatedTransport
 from batcher.simulator.ledger import Course, End, Order, Trace
 from tests.engine.harness import AUTH, FLUX, Night

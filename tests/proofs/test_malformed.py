@@ -20,7 +20,7 @@ from typing import Any
 import anyio
 import pytest
 
-from batcher.adapters.download import Downloader, DownloadFailed, Place
+from batcher.adapters.download.downloader import Downloader, DownloadFailed, Place
 from batcher.core.errors import Lost, NotSent
 from batcher.core.exchange import Request, Response
 from batcher.core.model import LocalFile

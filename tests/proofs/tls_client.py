@@ -14,7 +14,7 @@ from pathlib import Path
 
 import anyio
 
-from batcher.adapters.download import Downloader, DownloadFailed, Place
+from batcher.adapters.download.downloader import Downloader, DownloadFailed, Place
 from batcher.adapters.http import HttpTransport
 from batcher.core.errors import TransportError
 from batcher.core.exchange import Request

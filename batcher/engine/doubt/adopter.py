@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from batcher.core.journal import Journal
 from batcher.core.model import Ticket
+from batcher.engine.books.decide import Rewritable
 from batcher.engine.context import Context
-from batcher.engine.decide import Rewritable
 from batcher.engine.doubt import adoption
 from batcher.engine.doubt.adoption import Claim
 

@@ -19,7 +19,7 @@ from batcher.core.events import Decide, Withdraw
 from batcher.core.journal import Held, Journal
 from batcher.core.lifecycle import Move, State
 from batcher.core.model import ErrorKind, RowError, Ticket
-from batcher.engine.decide import Rewritable
+from batcher.engine.books.decide import Rewritable
 from batcher.engine.money.budget import DUPLICATES, NO_JOB
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from batcher.adapters.manifest_files import found_files
+from batcher.adapters.manifest.files import found_files
 from batcher.core.model import ErrorKind, LocalFile, RowError
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from batcher.adapters.download import Downloader, DownloadFailed, Expired, Place
+from batcher.adapters.download.downloader import Downloader, DownloadFailed, Expired, Place
 from batcher.core.errors import StorageError
 from batcher.core.names import ending_of, safe_stem, subfolder_of
 from batcher.core.settings import Settings

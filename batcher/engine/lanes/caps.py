@@ -18,7 +18,7 @@ import orjson
 
 from batcher.core.errors import StorageError
 from batcher.core.pacing.rates import DAY_S, DayCap, Rate
-from batcher.engine.lanes.openings import Openings
+from batcher.engine.lanes.resets import Resets
 
 BUCKET_S = 300.0
 Reads = Annotated[int, msgspec.Meta(ge=0, le=2_000_000)]  # of one bucket: 6,000/s is no API's
@@ -33,7 +33,7 @@ class DailyCaps:
         past: Iterable[float],
         wall: Callable[[], float],
         *,
-        openings: Openings | None = None,
+        openings: Resets | None = None,
     ) -> None:
         times = list(past)
         windows = () if rate is None else rate.day_caps

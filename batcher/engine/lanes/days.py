@@ -7,8 +7,8 @@ from collections.abc import Callable
 from batcher.core.journal import Journal
 from batcher.core.pacing.rates import Rate
 from batcher.engine.lanes.caps import DailyCaps, times_of
-from batcher.engine.lanes.openings import Openings
 from batcher.engine.lanes.paces import Paces
+from batcher.engine.lanes.resets import Resets
 
 STATUS_READS = "status_reads_of_the_day"
 SUBMIT_OPENINGS = "submit_windows"
@@ -26,7 +26,7 @@ class Days:
         submitted = journal.submits_since(wall() - longest_s) if longest_s else []
         reads = times_of(journal.fact(STATUS_READS))
         self._openings = {
-            name: Openings.of(journal.fact(name))
+            name: Resets.of(journal.fact(name))
             for name, is_published in (
                 (SUBMIT_OPENINGS, paces.submit_is_published and _longest_s(paces.submit) > 0),
                 (STATUS_OPENINGS, paces.status_is_published and _longest_s(paces.status) > 0),

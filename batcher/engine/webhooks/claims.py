@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from batcher.core.model import RowError, Ticket
+from batcher.engine.books.record import Recorder
 from batcher.engine.doubt.adoption import Claim
-from batcher.engine.record import Recorder
 from batcher.providers.base import Callback
 
 

@@ -16,10 +16,10 @@ import anyio.lowlevel
 
 from batcher.core.model import Ticket
 from batcher.core.polling.looking import READS_MAX, Looking
-from batcher.engine.allowance import Load, shared_out
+from batcher.engine.books.record import Offload
 from batcher.engine.context import Context
-from batcher.engine.looks import READS_WISHED, JobClass, Looks
-from batcher.engine.record import Offload
+from batcher.engine.polling.allowance import Load, shared_out
+from batcher.engine.polling.looks import READS_WISHED, JobClass, Looks
 
 TICK_S = 1.0
 SLICE = 200  # tickets that are given a new time in one step: about 2 ms

@@ -26,9 +26,9 @@ from batcher.core.events import Event, Finish
 from batcher.core.journal import Admission, Entry, Journal
 from batcher.core.lifecycle import Move, State
 from batcher.core.model import Ticket
-from batcher.engine.decide import Rewritable
+from batcher.engine.books.decide import Rewritable
+from batcher.engine.books.rescue import Rescue
 from batcher.engine.notices import Notices
-from batcher.engine.rescue import Rescue
 
 R = TypeVar("R")
 

@@ -27,8 +27,8 @@ from yarl import URL
 
 from batcher import __version__
 from batcher.adapters.connections import Connector, Way
-from batcher.adapters.download_answer import Rest, refusal
-from batcher.adapters.download_checks import (
+from batcher.adapters.download.answer import Rest, refusal
+from batcher.adapters.download.checks import (
     DownloadFailed,
     Expired,
     check_whole,
@@ -38,8 +38,8 @@ from batcher.adapters.download_checks import (
     public_socket,
     wanted_ending,
 )
-from batcher.adapters.download_file import PartFile
-from batcher.adapters.download_folder import Folders, Place
+from batcher.adapters.download.file import PartFile
+from batcher.adapters.download.folder import Folders, Place
 from batcher.core.errors import StorageError
 
 __all__ = ["DownloadFailed", "Downloader", "Expired", "Fetched", "Place"]

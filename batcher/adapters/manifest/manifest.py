@@ -29,10 +29,10 @@ from itertools import islice
 from pathlib import Path, PurePath
 from typing import IO, BinaryIO, cast
 
-from batcher.adapters.manifest_csv import csv_lines
-from batcher.adapters.manifest_formats import RUN_FILE, image_files, json_lines, text_lines
-from batcher.adapters.manifest_lines import Lines, Opened
-from batcher.adapters.manifest_rows import RowCheck, RowReader
+from batcher.adapters.manifest.formats import RUN_FILE, image_files, json_lines, text_lines
+from batcher.adapters.manifest.lines import Lines, Opened
+from batcher.adapters.manifest.rows import RowCheck, RowReader
+from batcher.adapters.manifest.table import csv_lines
 from batcher.core.errors import UsageError
 from batcher.core.journal import Entry
 from batcher.core.names import kind_of

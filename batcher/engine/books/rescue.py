@@ -21,9 +21,8 @@ from batcher.core.events import Accept, Event
 from batcher.core.journal import Journal
 from batcher.core.log import Log
 from batcher.core.model import Ticket
-from batcher.engine.decide import Rewritable
+from batcher.engine.books.decide import Rewritable
 from batcher.engine.doubt.adoption import Claim, Stand, claim, judge
-from batcher.engine.notices import Notices
 
 NOTE = "the API answered with it while the journal failed"  # the evidence that is kept
 
@@ -123,9 +122,9 @@ class Rescue:
 
 
 def take_over(
-    journal: Journal, outcomes: Rewritable, file: RescueFile, notices: Notices, *, at: float
-) -> None:
-    """Give rows the jobs that an earlier process rescued for them, and tell it.
+    journal: Journal, outcomes: Rewritable, file: RescueFile, *, at: float
+) -> list[tuple[str, str]]:
+    """Give rows the jobs that an earlier process rescued; return what to tell: event and text.
 
     The file is removed once the journal has every job in it; else all of it stays, and is gone
     through again at the next start. May be repeated after a crash at any point. Raises
@@ -144,14 +143,21 @@ def take_over(
     except OSError as error:
         raise StorageError(f"{file.path}: {error.strerror}") from error
 
+    told = []
     if adopted:
-        text = f"{_jobs(adopted)} rescued when the journal failed, and followed now"
-        notices.tell("rescue.adopted", text, urgent=True)
+        told.append(
+            (
+                "rescue.adopted",
+                f"{_jobs(adopted)} rescued when the journal failed, and followed now",
+            )
+        )
 
     if left:
         more = f", and {len(left) - 1} more" if len(left) > 1 else ""
         text = f"{file.path} holds what the journal cannot take over: {left[0]}{more}"
-        notices.tell("rescue.left", text, urgent=True)
+        told.append(("rescue.left", text))
+
+    return told
 
 
 def _take(journal: Journal, outcomes: Rewritable, line: bytes, at: float) -> tuple[str, bool]:

@@ -18,7 +18,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from batcher.adapters.download_folder import Folders, Place
+from batcher.adapters.download.folder import Folders, Place
 from batcher.core.errors import StorageError
 
 HEAD_BYTES = 512  # kept, to see what the file is

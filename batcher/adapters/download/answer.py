@@ -15,7 +15,7 @@ from typing import Self
 import aiohttp
 import anyio
 
-from batcher.adapters.download_checks import DownloadFailed, Expired
+from batcher.adapters.download.checks import DownloadFailed, Expired
 
 ERROR_BYTES = 4_096  # of an error's body: its code stands at the beginning
 ERROR_S = 5.0  # for as much of it as comes: the status alone says enough

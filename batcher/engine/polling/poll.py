@@ -33,7 +33,7 @@ from batcher.core.verdict import (
 from batcher.engine.context import Context
 from batcher.engine.lanes.headroom import Headroom
 from batcher.engine.lanes.lane import Lane
-from batcher.engine.looks import Looks
+from batcher.engine.polling.looks import Looks
 
 MISSING_GRACE_S = 60.0  # a job may be invisible for a while after it was accepted
 MISSING_MAX = 3  # further 404s, spaced, that make it lost

@@ -17,7 +17,7 @@ APART = 0.9  # of a period, at least, between two openings that are believed
 Times = list[tuple[float, float]]
 
 
-class Openings:
+class Resets:
     """When one lane's windows of a day and longer began, as the API told it; epoch seconds."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Openings:
         return orjson.dumps([[*self._began.items()], [*self._next.items()]]).decode()
 
     @classmethod
-    def of(cls, fact: str | None) -> Openings:
+    def of(cls, fact: str | None) -> Resets:
         """Return what `as_fact` kept. Raises `StorageError` if it is not as it was written."""
         openings = cls()
         if fact is None:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from batcher.adapters.manifest_lines import TOO_LONG, Line, Lines, Opened, bad_line, is_cut
+from batcher.adapters.manifest.lines import TOO_LONG, Line, Lines, Opened, bad_line, is_cut
 from batcher.core.errors import UsageError
 from batcher.core.settings import LINE_BYTES_MAX
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import orjson
 
-from batcher.adapters.manifest_lines import (
+from batcher.adapters.manifest.lines import (
     BLANK,
     TOO_LONG,
     BadLine,

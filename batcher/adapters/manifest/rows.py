@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import orjson
 
-from batcher.adapters.manifest_files import as_list, base_of, found_files
-from batcher.adapters.manifest_lines import BadLine, Line
+from batcher.adapters.manifest.files import as_list, base_of, found_files
+from batcher.adapters.manifest.lines import BadLine, Line
 from batcher.core.journal import Entry
 from batcher.core.model import ErrorKind, LocalFile, RowError
 from batcher.core.record import UNREADABLE, as_written, is_record

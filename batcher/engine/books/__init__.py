@@ -1,0 +1,1 @@
+"""Books: journal and outcome files: the one writer, what is rescued, what a person decides."""
