@@ -236,8 +236,10 @@ class Watch:
 
 
 def advice_of(by: By, rate: str, *, can_call: bool) -> str:
-    """Return what a person could change, or nothing. *rate*: given, published, or ours."""
+    """Return what a person could change, or nothing. *rate*: found, given, published, or ours."""
     match by:
+        case By.SUBMIT if rate == "found":
+            return ""  # it is all that the API takes
         case By.SUBMIT if rate == "published":
             return "it is the published one; --rate takes another, if the account has more"
         case By.SUBMIT if rate == "ours":

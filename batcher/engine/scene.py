@@ -96,7 +96,8 @@ class Scenes:
         """Return for how long each thing held the run back, the longest first, with advice."""
         settings, provider = self._context.settings, self._context.provider
         can_call = provider.callbacks is not None and settings.webhook_url is None
-        source = "given" if settings.rate else "published" if provider.limits().submit else "ours"
+        published = "published" if provider.limits().submit else "ours"
+        source = "found" if settings.rate == "auto" else "given" if settings.rate else published
         return tuple(
             replace(held, advice=advice_of(held.by, source, can_call=can_call))
             for held in self.watch.held()

@@ -149,6 +149,7 @@ def test_shares_are_of_the_time_not_of_what_was_shown() -> None:
         (By.SUBMIT, "given", False, "--rate"),
         (By.SUBMIT, "published", False, "the published one"),
         (By.SUBMIT, "ours", False, "publishes none"),
+        (By.SUBMIT, "found", False, ""),
         (By.STATUS, "given", True, "webhooks"),
         (By.STATUS, "given", False, "--status-rate"),
         (By.IN_FLIGHT, "given", False, "--in-flight"),
