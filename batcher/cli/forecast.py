@@ -12,10 +12,12 @@ from dataclasses import replace
 from random import Random
 
 from batcher.cli.pace import PAID_TIER, has_tiers
+from batcher.core.backoff import Backoff
 from batcher.core.forecast import Forecast, Limit, Work, forecast, jobs_of, with_room
 from batcher.core.money import nanos
 from batcher.core.pacing.rates import HOUR_S, Rate, parse_rate
 from batcher.core.polling.durations import Durations
+from batcher.core.polling.looking import LOOKS_IN_TIME, PAUSES_FACTOR
 from batcher.core.settings import Frozen, Settings
 from batcher.providers import Provider, provider_named
 from batcher.providers.base import Files
@@ -97,6 +99,8 @@ def work_of(provider: Provider, settings: Settings, jobs: int) -> Work:
         submit=parse_rate(given or limits.submit or provider.facts.cautious_rate),
         status=None if status is None else parse_rate(status),
         in_flight=settings.in_flight,
+        pauses=Backoff(provider.facts.first_look_s, PAUSES_FACTOR, provider.facts.look_cap_s),
+        pause_max_s=settings.job_timeout_s / LOOKS_IN_TIME,
         calls=settings.webhook_url is not None,
         price=None if limits.price is None else parse_rate(limits.price),
     )

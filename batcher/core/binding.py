@@ -238,13 +238,11 @@ class Watch:
 def advice_of(by: By, rate: str, *, can_call: bool) -> str:
     """Return what a person could change, or nothing. *rate*: found, given, published, or ours."""
     match by:
-        case By.SUBMIT if rate == "found":
-            return ""  # it is all that the API takes
         case By.SUBMIT if rate == "published":
             return "it is the published one; --rate takes another, if the account has more"
         case By.SUBMIT if rate == "ours":
             return "the API publishes none; a higher --rate may help"
-        case By.SUBMIT:
+        case By.SUBMIT if rate == "given":  # what was found out is all that the API takes
             return "a higher --rate would help, if the API allows it"
         case By.STATUS if can_call:
             return "webhooks would help, or a higher --status-rate, if the API allows it"

@@ -14,16 +14,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from heapq import heappop, heappush
-from math import ceil, floor, inf
+from math import ceil
 from random import Random
 
+from batcher.core.backoff import Backoff
 from batcher.core.pacing.rates import HOUR_S, Rate
+from batcher.core.pacing.turns import turns_by, turns_s
 from batcher.core.polling.durations import Durations
-from batcher.core.polling.looking import ENDS_MIN, READS_MIN, affordable
-from batcher.core.polling.planning import plan_for
+from batcher.core.polling.looking import (
+    COUNTED_MAX,
+    ENDS_MIN,
+    READS_MIN,
+    READS_WISHED,
+    Looking,
+    affordable,
+)
 
-READS_AIM = 5.0  # a job, where nothing asks for fewer
+READS_UNKNOWN = 5.0  # a job, where nobody knows how long it takes and nothing asks for fewer
 READS_CALLED = 1.0  # of a job whose end the API reports
+PAUSES = Backoff(4.0, 1.5, 30.0)
+AIMED = 2  # times: the first aim shows how many looks the longest pause adds
 DRAWS = 60  # of whole runs
 SAMPLE_MAX = 100  # jobs that one draw goes by: what is not seen oftener is not more certain
 PLAYED_MAX = 1_000  # rows of a draw that are played through one by one
@@ -72,6 +82,8 @@ class Work:
     in_flight: int
     jobs: Jobs | None = None  # None = nothing is known of how long they take
     learned: Mapping[str, Durations] | None = None  # of the classes among the rows, for the reads
+    pauses: Backoff = PAUSES  # plain ones between two looks, as the API has them
+    pause_max_s: float = 300.0  # where reads are scarce
     calls: bool = False  # the API reports the end of a job
     prices: int = 0  # questions for prices
     price: Rate | None = None
@@ -139,36 +151,6 @@ def forecast(work: Work, rng: Random) -> Forecast:
     return Forecast(tuple(bounds), p10_s, p50_s, p90_s, reads, is_known=True, lag_s=lag_s)
 
 
-def turns_s(count: float, rate: Rate) -> tuple[float, int]:
-    """Return how long *count* requests take at *rate*, and how many days' shares that is.
-
-    Windows of up to an hour are spread evenly, a request's own spacing included; of a day's cap
-    each share goes out as early as it may. 0 days: no day's cap makes anything wait.
-    """
-    longest, days = count * rate.interval_s, 0
-    for cap in rate.day_caps:
-        full = max(0, ceil(count) - 1) // int(cap.count)
-        step_s = max(cap.period_s, cap.count * rate.interval_s)
-        seconds = full * step_s + (count - full * cap.count) * rate.interval_s
-        if full and seconds >= longest:
-            is_cap = step_s == cap.period_s
-            longest, days = seconds, full + 1 if is_cap else 0
-
-    return longest, days
-
-
-def turns_by(seconds: float, rate: Rate) -> float:
-    """Return how many requests *rate* lets start within *seconds*."""
-    spread = seconds / rate.interval_s if rate.interval_s else inf
-    for cap in rate.day_caps:
-        periods = floor(seconds / cap.period_s)
-        rest_s = seconds - periods * cap.period_s
-        rest = cap.count if not rate.interval_s else min(cap.count, rest_s / rate.interval_s)
-        spread = min(spread, periods * cap.count + rest)
-
-    return spread
-
-
 def rows_by(work: Work, seconds: float, outlook: Forecast) -> int:
     """Return about how many rows are done within *seconds*."""
     jobs = work.jobs
@@ -231,20 +213,32 @@ def _looks(work: Work) -> tuple[float, float]:
     if work.calls:
         return READS_CALLED, 0.0
 
-    reads = max(READS_MIN, min(READS_AIM, _affordable(work)))
-    lags = [
-        (durations.ends, plan_for(durations.curve(), reads).lag_s)
-        for durations in (work.learned or {}).values()
-        if durations.ends >= ENDS_MIN
-    ]
-    ends = sum(count for count, _ in lags)
-    return reads, sum(count * lag for count, lag in lags) / ends if ends else 0.0
+    most = _affordable(work)
+    known = [each for each in (work.learned or {}).values() if each.ends >= ENDS_MIN]
+    ends = sum(each.ends for each in known)
+    if not ends:
+        return READS_UNKNOWN if most is None else max(READS_MIN, min(READS_UNKNOWN, most)), 0.0
+
+    looks = [(each.ends / ends, *_looks_at(work, each, most)) for each in known]
+    return sum(part * reads for part, reads, _ in looks), sum(part * lag for part, _, lag in looks)
 
 
-def _affordable(work: Work) -> float:
-    """Return how many reads a job may take so that submits need not wait for them."""
+def _looks_at(work: Work, durations: Durations, most: float | None) -> tuple[float, float]:
+    """Return reads and delay of the jobs of one class, as a run plans them."""
+    pauses = work.pauses
+    looking = Looking(pauses, reads=READS_WISHED, cap_s=pauses.cap_s, durations=durations)
+    for _ in range(AIMED):
+        looking.aim_within(most, work.pause_max_s)
+
+    reads, plan = looking.reads(COUNTED_MAX), looking.plan
+    assert reads is not None and plan is not None  # noqa: PT018, S101  # enough ends are known
+    return max(READS_MIN, reads), plan.lag_s
+
+
+def _affordable(work: Work) -> float | None:
+    """Return how many reads a job may take so that submits need not wait for them; None = any."""
     if work.status is None or not work.rows:
-        return READS_AIM
+        return None
 
     mean_s, median_s = (0.0, 0.0) if work.jobs is None else (work.jobs.mean_s, work.jobs.age_s(0.5))
     others_s = max(turns_s(work.rows, work.submit)[0], work.rows * mean_s / work.in_flight)

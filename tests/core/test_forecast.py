@@ -12,20 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.core.forecast import (
-    READS_AIM,
     Forecast,
     Limit,
     Work,
     forecast,
     jobs_of,
     rows_by,
-    turns_by,
-    turns_s,
     with_room,
 )
 from batcher.core.pacing.rates import DAY_S, DayCap, Rate, Window, parse_rate
+from batcher.core.pacing.turns import turns_by, turns_s
 from batcher.core.polling.durations import Durations, Look
-from batcher.core.polling.looking import ENDS_MIN, READS_MIN
+from batcher.core.polling.looking import ENDS_MIN, READS_MIN, READS_WISHED
 
 WINDOWS = st.lists(
     st.builds(
@@ -163,18 +161,18 @@ def test_a_days_cap_makes_days() -> None:
     """1,000 rows under 200 status reads a day take as many days as their reads do."""
     outlook = told(work(1_000, "5/s", seen(*[5.0] * 50), status=parse_rate("50/m,200/d")))
 
-    assert outlook.reads == READS_MIN
+    assert outlook.reads == pytest.approx(READS_MIN, rel=0.05)
     assert outlook.binding.days == 6
     assert 5 * DAY_S <= outlook.p10_s <= outlook.p90_s <= 6 * DAY_S
 
 
 def test_reads_are_as_many_as_do_no_harm() -> None:
-    """Where reads are plenty the aim, where they hold submits back fewer, with calls one."""
+    """Where they are plenty nearly the plain pauses', where submits wait fewer, with calls one."""
     plenty = work(1_000, "1/s", lognormal(20, 0.5), status=parse_rate("50/s"))
     scarce = replace(plenty, status=parse_rate("2/s"))
 
-    assert told(plenty).reads == READS_AIM
-    assert 1.5 < told(scarce).reads < 2.0
+    assert 3.0 < told(plenty).reads < READS_WISHED
+    assert 1.5 < told(scarce).reads < 2.3
     assert told(scarce).lag_s > told(plenty).lag_s > 0
     assert told(replace(scarce, calls=True)).reads == 1.0
 

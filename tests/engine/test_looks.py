@@ -14,8 +14,9 @@ from batcher.adapters.learned import Learned
 from batcher.core.exchange import Request, Response, Transport
 from batcher.core.model import Row, Ticket
 from batcher.core.polling.durations import Durations, Look
+from batcher.core.polling.looking import READS_WISHED
 from batcher.engine.polling.allowance import Load
-from batcher.engine.polling.looks import CLASSES_MAX, OTHERS, PAUSE_MIN_S, READS_WISHED, Looks
+from batcher.engine.polling.looks import CLASSES_MAX, OTHERS, PAUSE_MIN_S, Looks
 from batcher.engine.polling.planner import SLICE, Planner
 from batcher.engine.run import Run
 from tests.engine.harness import Death, Night

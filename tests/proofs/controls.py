@@ -1194,7 +1194,7 @@ CONTROLS = (
     Control(
         name="plan-ignores-days-caps",
         promise="A plan forgets no limit",
-        file="batcher/core/forecast.py",
+        file="batcher/core/pacing/turns.py",
         right="        full = max(0, ceil(count) - 1) // int(cap.count)\n",
         wrong="        full = 0\n",
         red=(

@@ -19,6 +19,7 @@ from batcher.core.polling.durations import NEWS, Durations, Look
 from batcher.core.polling.planning import FINER, Plan, plan_for, reads_of
 from batcher.core.polling.survival import Curve
 
+PAUSES_FACTOR = 1.5  # by which plain pauses grow, from an API's first look to its longest pause
 ENDS_MIN = 6  # ends before the first plan
 NEWS_MAX = 30  # a plan is made anew after so many ends, in the beginning more often
 PAUSE_S = 1.0  # between two plans, so that a fast run does not spend its time on them
@@ -29,6 +30,10 @@ PIONEER_STEP = 0.2  # of its age lies between two looks at a pioneer
 JITTER_FIRST, JITTER = 0.1, 0.05  # of the distance between two looks
 KNOWN = 0.97  # of jobs have ended by the age up to which the plan may wait in one go
 USED = 0.9  # of a budget
+READS_WISHED = 8.0  # a job, where no limit asks for fewer
+MANNERS = 0.9  # of the reads that the plain pauses would take: some looks are early, some jittered
+LOOKS_IN_TIME = 3.0  # a job is looked at so often within its time, however few reads there are
+COUNTED_MAX = 60.0  # reads a job, where they are only compared
 READS_MIN, READS_MAX = 1.05, 12.0  # a job: fewer cannot be, more hurry nobody
 
 
@@ -144,6 +149,25 @@ class Looking:
 
         self._replan(self.curve)
         return True
+
+    def aim_within(self, most: float | None, long_s: float) -> bool:
+        """Aim at *most* reads a job at the most; None = there is no limit to be minded.
+
+        On average a job is never read more often than the plain pauses would read it. Where reads
+        are plenty, no pause is longer than those either; where they are scarce, pauses may be as
+        long as what is known of the jobs allows, up to *long_s*. Returns what `aim` does.
+        """
+        plain, total = self.reads_by_backoff(COUNTED_MAX), self.reads(COUNTED_MAX)
+        if self.curve is None or self.plan is None or plain is None or total is None:
+            return False
+
+        short_s = self._backoff.cap_s
+        plain *= MANNERS
+        wished = min(READS_WISHED, plain - max(total - self.plan.reads, 0.0))
+        if most is None or most >= wished + self.curve.mean_s() / short_s:
+            return self.aim(wished, short_s)
+
+        return self.aim(min(most, plain, READS_MAX), max(short_s, long_s))
 
     def chance(self, low_s: float, age_s: float) -> float:
         """Return the chance that a job pending at *low_s* has ended by *age_s*; 1 = not known.

@@ -19,14 +19,13 @@ from collections.abc import Iterator, Mapping
 from batcher.core.backoff import Backoff
 from batcher.core.model import Ticket, Watch
 from batcher.core.polling.durations import Durations, Look
-from batcher.core.polling.looking import Looking
+from batcher.core.polling.looking import PAUSES_FACTOR, READS_WISHED, Looking
 from batcher.engine.context import Context
 from batcher.engine.lanes.opening import Lanes
 
 CALLED = Backoff(first_s=160.0, factor=2.0, cap_s=600.0)  # looks where the API reports by itself
 CLASSES_MAX = 24  # of jobs; each remembers up to a megabyte of reads
 OTHERS = "*"  # the class of jobs whose own finds no place
-READS_WISHED = 8.0  # a job, where no limit asks for fewer; the plain pauses are never surpassed
 PAUSE_MIN_S = 0.5  # between two looks at one job, whatever they promise
 ANSWER_S_MAX = 30.0  # a submit that was answered later does not say when its job began
 
@@ -55,7 +54,7 @@ class Looks:
         facts, reads = context.provider.facts, lanes.status_rate
         self.learns = learns and not context.claims.calls
         self._sends_pioneers = self.learns and (reads is None or not reads.day_caps)
-        self.backoff = Backoff(facts.first_look_s, 1.5, facts.look_cap_s)
+        self.backoff = Backoff(facts.first_look_s, PAUSES_FACTOR, facts.look_cap_s)
         self.classes: OrderedDict[str, JobClass] = OrderedDict()  # the latest used is the last
         self.looks = 0  # that were learned from
         self._context = context

@@ -15,19 +15,16 @@ import anyio
 import anyio.lowlevel
 
 from batcher.core.model import Ticket
-from batcher.core.polling.looking import READS_MAX, Looking
+from batcher.core.polling.looking import LOOKS_IN_TIME, Looking
 from batcher.engine.books.record import Offload
 from batcher.engine.context import Context
 from batcher.engine.polling.allowance import Load, shared_out
-from batcher.engine.polling.looks import READS_WISHED, JobClass, Looks
+from batcher.engine.polling.looks import JobClass, Looks
 
 TICK_S = 1.0
 SLICE = 200  # tickets that are given a new time in one step: about 2 ms
 SLICES_MAX, SLICE_PAUSE_S = 40, 0.02  # steps in one tick, and the pause after each
 SAVE_S = 60.0  # a process that is killed loses so much of what it learned
-LOOKS_IN_TIME = 3.0  # a job is looked at so often within its time, however few reads there are
-COUNTED_MAX = 60.0  # reads a job, where they are only compared
-MANNERS = 0.9  # of the reads that the plain pauses would take: some looks are early, some jittered
 
 
 class Memory(Protocol):
@@ -95,29 +92,10 @@ class Planner:
         classes = self._looks.classes
         jobs_open = {name: len(each.waiting) for name, each in classes.items()}
         shares = shared_out({name: each.looking for name, each in classes.items()}, jobs_open, load)
+        long_s = self._context.settings.job_timeout_s / LOOKS_IN_TIME
         for name, each in classes.items():
-            if self._aim(each.looking, None if shares is None else shares.get(name)):
+            if each.looking.aim_within(None if shares is None else shares.get(name), long_s):
                 self._renewed[name] = None
-
-    def _aim(self, looking: Looking, most: float | None) -> bool:
-        """Aim one class at *most* reads a job; None = there is no limit to be minded.
-
-        On average a job is never read more often than the plain pauses would read it. Where reads
-        are plenty, no pause is longer than those either; where they are scarce, pauses may be as
-        long as what is known of the jobs allows.
-        """
-        plain, total = looking.reads_by_backoff(COUNTED_MAX), looking.reads(COUNTED_MAX)
-        if looking.curve is None or looking.plan is None or plain is None or total is None:
-            return False
-
-        short_s = self._looks.backoff.cap_s
-        plain *= MANNERS
-        wished = min(READS_WISHED, plain - max(total - looking.plan.reads, 0.0))
-        if most is None or most >= wished + looking.curve.mean_s() / short_s:
-            return looking.aim(wished, short_s)
-
-        long_s = max(short_s, self._context.settings.job_timeout_s / LOOKS_IN_TIME)
-        return looking.aim(min(most, plain, READS_MAX), long_s)
 
     async def _retime(self) -> None:
         """Go on giving tickets their new times."""
