@@ -34,7 +34,7 @@ def test_a_zombie_pays_for_nothing(tmp_path: Path, figures: Figures) -> None:
             for name in ("run.lock", ".alive"):
                 (here.run / name).unlink()
 
-            heir = here.start(*here.command("--rate", "100/s"))
+            heir = here.start(*here.command("--rate", "20/s"))
             wait_until(lambda: (here.run / ".alive").exists(), "the heir has begun")
             taken = here.counts()["submits"]
             wait_until(
