@@ -962,9 +962,9 @@ CONTROLS = (
         name="journal-not-checked-at-the-start",
         promise="A failing disk stops all submits",
         file="batcher/adapters/sqlite/connection.py",
-        right='        if found != "ok":\n',
-        wrong='        if found == "never":\n',
-        red=(DAMAGE + "test_a_damaged_journal_pays_for_nothing_twice",),
+        right="next(checks for bytes_max, checks in CHECKS if size_bytes <= bytes_max):\n",
+        wrong="():\n",
+        red=("tests/adapters/test_sqlite_file.py::test_a_flipped_byte_never_empties_a_journal",),
     ),
     Control(
         name="download-folder-not-tried",
