@@ -15,13 +15,14 @@ from click.core import ParameterSource
 from batcher.cli.exits import OK, SOME_ROWS
 from batcher.cli.failure import say
 from batcher.cli.survey import Finding, Totals, survey
-from batcher.cli.values import count, job_cost, one_of_each
+from batcher.cli.values import job_cost, one_of_each
 from batcher.cli.wishes import (
     ConfiguredCommand,
     base_url_option,
     key_file_option,
     limit_option,
     provider_option,
+    quotes_option,
     set_option,
 )
 from batcher.core.errors import UsageError
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from batcher.cli.preflight_report import Report
 
 SHOWN_MAX = 20
-QUOTES = 20  # questions for prices; the meanest account has 200 a day
 EPILOG = """\b
 Examples:
   batcher check photos.jsonl --provider removit
@@ -63,13 +63,7 @@ OF_PREFLIGHT = ("quotes", "cost_per_job", "base_url", "api_key_file")
     help="Ask the API too: does the key work, what do the models allow, what will it cost, is the "
     "balance enough. Spends nothing.",
 )
-@click.option(
-    "--quotes",
-    type=count,
-    default=QUOTES,
-    metavar="N",
-    help=f"With --preflight: ask for so many prices at most and estimate the rest. [{QUOTES}]",
-)
+@quotes_option
 @click.option(
     "--cost-per-job",
     type=job_cost,

@@ -9,14 +9,13 @@ import click
 import orjson
 
 from batcher.adapters.rundir import RunDirectory
-from batcher.cli.check import QUOTES, text_lines, text_totals
+from batcher.cli.check import text_lines, text_totals
 from batcher.cli.contradictions import refuse_contradictions
 from batcher.cli.exits import OK, SOME_ROWS
 from batcher.cli.failure import say
 from batcher.cli.flags import settings_flags
 from batcher.cli.forecast import Classes, asks_for_prices, cost_lines, learned_of, plan_of
 from batcher.cli.survey import Totals, survey
-from batcher.cli.values import count
 from batcher.cli.wishes import (
     ConfiguredCommand,
     base_url_option,
@@ -25,6 +24,7 @@ from batcher.cli.wishes import (
     key_file_option,
     new_settings,
     provider_option,
+    quotes_option,
     run_dir_option,
     run_path,
     set_option,
@@ -69,13 +69,7 @@ Exit codes: those of `batcher check`. A warning changes nothing.
     is_flag=True,
     help="Ask the API too, as `batcher check --preflight` does: key, models, prices, balance.",
 )
-@click.option(
-    "--quotes",
-    type=count,
-    default=QUOTES,
-    metavar="N",
-    help=f"With --preflight: ask for so many prices at most and estimate the rest. [{QUOTES}]",
-)
+@quotes_option
 @settings_flags
 def command(manifest: str, **flags: Any) -> int:
     """Say how long MANIFEST takes, which limit makes it so long, and what it costs.

@@ -34,6 +34,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 PREFIX = "BATCHER"
 IN_RUN = "in-run"  # `--download` without a folder
 STDIN = "-"
+QUOTES = 20  # questions for prices; the meanest account has 200 a day
 NEAR = 0.8  # difflib's ratio from which a name counts as mistyped
 
 # What may be written down once: the options of `run`, by the names of their parameters.
@@ -61,6 +62,13 @@ set_option = click.option(
 )
 run_dir_option = click.option(
     "--run-dir", metavar="DIR", help="Where the run lives. [runs/<manifest>-<provider>]"
+)
+quotes_option = click.option(
+    "--quotes",
+    type=count,
+    default=QUOTES,
+    metavar="N",
+    help=f"With --preflight: ask for so many prices at most and estimate the rest. [{QUOTES}]",
 )
 limit_option = click.option("--limit", type=count, metavar="N", help="Only the first N rows.")
 key_file_option = click.option(
