@@ -127,6 +127,15 @@ def test_ticks_stand_at_round_times() -> None:
     assert found == sorted(found)
 
 
+def test_no_tick_stands_between_two_seconds() -> None:
+    """Labels tell whole seconds: in a run of two seconds none is told twice, or of another time."""
+    bins = TimeBins()
+    for n in range(9):
+        bins.add("a", 1_000_003.0 + n / 4)
+
+    assert [at for _, at in ticks(bins.columns(), 6)] == [1_000_003.0, 1_000_004.0, 1_000_005.0]
+
+
 def test_no_time_is_no_event() -> None:
     """What stands in an edited file as a time that is none does nothing."""
     bins = TimeBins()
