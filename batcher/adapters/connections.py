@@ -4,33 +4,41 @@ Rule: as long as a request has no connection, nothing of it can have left, whate
 kind of an error does not tell that: a name that cannot be encoded, an empty answer of a resolver or
 a thread that cannot be started are plain `UnicodeError` and `RuntimeError`.
 
-And a deadline is kept against everybody. A cancelled task is let finish what it has to go on with;
-a peer that never stops sending (interim answers, say) always leaves it something. It is cut off.
+And a deadline is kept against everybody, by cutting the connection: a task may always have
+something to go on with (interim answers, say), a connection that is gone has not. One timer keeps
+the deadlines of all. Who has no connection yet is ended by aiohttp's own time-outs to connect.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextvars import ContextVar, Token
-from typing import Self
+from itertools import takewhile
+from math import inf
+from typing import Any, Self
 
 import aiohttp
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-GRACE_S = 1.0  # from a deadline to the cut: what arrived while the process slept is read in that
+GRACE_S = 0.25  # from a deadline to the cut: what arrived while the process slept is read in that
+TICK_S = 0.01  # the timer is not set finer
 
 _WAY: ContextVar[Way | None] = ContextVar("way", default=None)
 
 
 class Way:
-    """One request's way to its server. Use as a context manager, around the sending."""
+    """One request's way to its server. Use as a context manager, around what has a deadline."""
 
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        self._sought = self._is_over = False
+    __slots__ = ("_connection", "_line", "_sought", "_token", "due_s", "is_over")
+
+    def __init__(self, line: dict[Way, None], due_s: float) -> None:
+        self.due_s = due_s  # by the loop's clock
+        self.is_over = False  # cut off: what came is no whole answer, whatever it looks like
+        self._line = line  # of those that wait for the same
+        self._sought = False
         self._connection: Connection | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._token: Token[Way | None] | None = None
 
     @property
@@ -45,35 +53,103 @@ class Way:
     def found(self, connection: Connection) -> None:
         """Note the connection: from now on anything may leave."""
         self._connection = connection
-        if self._is_over:
-            self._cut()
+        if self.is_over:
+            self.cut()
 
-    def __enter__(self) -> Self:
-        self._token = _WAY.set(self)
-        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._overdue)
-        return self
+    def stand_in(self, line: dict[Way, None]) -> None:
+        """Leave one line for another."""
+        self._line.pop(self, None)
+        self._line = line
+        line[self] = None
 
-    def __exit__(self, *failure: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-        if self._token is not None:
-            _WAY.reset(self._token)
-
-    def _overdue(self) -> None:
-        # In two steps: where a stopped process wakes, both times have passed, and what has arrived
-        # meanwhile is still to be read.
-        self._timer = asyncio.get_running_loop().call_later(GRACE_S, self._cut)
-
-    def _cut(self) -> None:
-        self._is_over = True
+    def cut(self) -> None:
+        """Abort the connection, unless it was given back: then the answer has come."""
         transport = None if self._connection is None else self._connection.transport
         if transport is not None:
             transport.abort()
 
+        self.is_over = self._connection is None or transport is not None
+
+    def __enter__(self) -> Self:
+        self._line[self] = None
+        self._token = _WAY.set(self)
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._line.pop(self, None)
+        if self._token is not None:
+            _WAY.reset(self._token)
+
+
+class Deadlines:
+    """The deadlines of all open requests, and the one timer that keeps them.
+
+    Requests with one time-out stand in a line: who comes first is due first. So nothing is sorted,
+    and the timer looks at the head of each line, about once in a time-out.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._lines: dict[float, dict[Way, None]] = {}  # by time-out
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due_s = inf
+
+    def way(self, timeout_s: float) -> Way:
+        """Return the way of a request that begins now."""
+        due_s = self._loop.time() + timeout_s
+        if due_s < self._timer_due_s:
+            self._set_timer(due_s)
+
+        line = self._lines.get(timeout_s)
+        if line is None:
+            line = self._lines[timeout_s] = {}
+
+        return Way(line, due_s)
+
+    def stop(self) -> None:
+        """Let go of the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _set_timer(self, due_s: float) -> None:
+        self.stop()
+        self._timer = self._loop.call_at(due_s, self._look)
+        self._timer_due_s = due_s
+
+    def _look(self) -> None:
+        now_s = self._loop.time()
+        late: dict[Way, None] = {}
+        for way in [way for line in self._lines.values() for way in _due(line, now_s)]:
+            way.stand_in(late)
+
+        if late:
+            # In two steps: where a stopped process wakes, both times have passed, and what has
+            # arrived meanwhile is still to be read.
+            self._loop.call_later(GRACE_S, _cut, late)
+
+        self._lines = {timeout_s: line for timeout_s, line in self._lines.items() if line}
+        heads_s = [next(iter(line)).due_s for line in self._lines.values()]
+        self._timer_due_s = inf
+        if heads_s:
+            self._set_timer(max(min(heads_s), now_s + TICK_S))
+
+
+def _due(line: Iterable[Way], now_s: float) -> Iterable[Way]:
+    """Return those of a line whose time has come."""
+    return takewhile(lambda way: way.due_s <= now_s, line)
+
+
+def _cut(late: Iterable[Way]) -> None:
+    for way in late:
+        way.cut()
+
 
 class Connector(aiohttp.TCPConnector):
-    """A pool of connections that tells each request's `Way` what became of it."""
+    """A pool of connections that keeps deadlines, and tells each `Way` what became of it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.deadlines = Deadlines(asyncio.get_running_loop())
 
     async def connect(
         self,
@@ -90,3 +166,8 @@ class Connector(aiohttp.TCPConnector):
         connection = await super().connect(req, traces, timeout)
         way.found(connection)
         return connection
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """Close all connections."""
+        self.deadlines.stop()
+        await super().close(abort_ssl=abort_ssl)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from batcher.core.secret import Secret
 
 
@@ -40,13 +42,12 @@ class Request:
     secrets: tuple[Secret, ...] = field(default=(), compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """An answer whose headers were read whole. `body` is complete, decompressed and bounded."""
 
     status: int
     body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)  # names in lower case
     received_at: float = 0.0  # epoch seconds
 
 

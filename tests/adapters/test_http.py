@@ -6,9 +6,7 @@ import contextlib
 import gzip
 import os
 import resource
-import shutil
 import ssl
-import subprocess
 import threading
 import time
 import tracemalloc
@@ -24,6 +22,9 @@ import anyio.to_thread
 import pytest
 
 from batcher.adapters.http import HttpTransport
+from batcher.adapters.http.body import NOTHING
+from batcher.adapters.http.heads import Heads
+from batcher.adapters.http.origin import checked_base
 from batcher.core.errors import Lost, NotSent, TransportError, UsageError
 from batcher.core.exchange import FilePart, Request, Response
 from batcher.core.secret import Secret
@@ -198,6 +199,105 @@ async def test_request_carries_what_it_must_and_no_more() -> None:
     assert "cookie" not in status.headers
 
 
+@pytest.mark.parametrize(
+    ("method", "length"), [("GET", None), ("HEAD", None), ("DELETE", "0"), ("POST", "0")]
+)
+async def test_a_request_without_a_body_says_so_where_it_could_have_one(
+    method: str, length: str | None
+) -> None:
+    """RFC 9110, 8.6; and the answer to a HEAD has no body, whatever length it tells."""
+
+    def script(peer: Peer) -> None:
+        for _ in range(2):
+            peer.request()
+            peer.send(b"HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\n")
+            peer.send(b"" if method == "HEAD" else b"{}")
+
+    with hostile(script) as server:
+        async with transport_to(server.url) as transport:
+            for _ in range(2):
+                answer = await transport.send(Request(method, "/x"), timeout_s=PATIENCE_S)
+                assert answer.body == (b"" if method == "HEAD" else b"{}")
+
+    assert [request.headers.get("content-length") for request in server.requests] == [length] * 2
+    assert "content-type" not in server.requests[0].headers
+
+
+@pytest.mark.parametrize(
+    ("base_url", "host"),
+    [
+        ("https://api.example.com", "api.example.com"),
+        ("https://api.example.com:443/v1", "api.example.com"),
+        ("https://api.example.com:8443", "api.example.com:8443"),
+        ("http://[::1]:8080", "[::1]:8080"),
+        ("https://bücher.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_the_host_is_told_as_it_is_called(base_url: str, host: str) -> None:
+    """Without a usual port, an address in brackets, a name in its encoded form (RFC 9112, 3.2)."""
+    heads = Heads(checked_base(base_url), "x", "X-API-Key", "")
+    heads.use_key("k")
+    lines = heads.rest(STATUS, NOTHING).decode().split("\r\n")
+    assert lines == [
+        f"Host: {host}",
+        *("Accept: application/json", "Accept-Encoding: identity", "User-Agent: x"),
+        *("X-API-Key: k", "", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [("X-Mark", "a\r\nX-Evil: b"), ("X-Mark", "a\0"), ("X Mark", "a"), ("", "a"), ("é", "a")],
+)
+async def test_a_header_that_would_be_two_is_a_bug(header: tuple[str, str]) -> None:
+    """Nothing that is put into a header can end it."""
+    with hostile(lambda peer: None) as server, pytest.raises(ValueError, match="header"):
+        await send(server.url, Request("GET", "/x", headers=(header,)))
+
+    assert server.connections == 0
+
+
+async def test_each_request_has_the_key_of_its_time() -> None:
+    """A replaced key goes out with the next request; an answer hides the one it was asked by."""
+    keys = ["first-key", "second-key", "third key"]
+
+    def script(peer: Peer) -> None:
+        while True:
+            said = peer.request().headers["authorization"]
+            peer.answer(200, said.encode())
+
+    with hostile(script) as server:
+        async with HttpTransport(
+            server.url, "Authorization", "Bearer ", lambda: Secret(keys[0], "HERE"),
+            connections=1, user_agent="x", wall=lambda: 0.0,
+        ) as transport:  # fmt: skip
+            for _ in range(2):
+                assert (await transport.send(STATUS, timeout_s=PATIENCE_S)).body == b"Bearer ***"
+                keys.pop(0)
+
+            # It is found out before anything is sent, and does not leave a row in doubt.
+            with pytest.raises(NotSent, match="HERE") as caught:
+                await transport.send(SUBMIT, timeout_s=PATIENCE_S)
+
+    assert caught.value.local
+    assert "third key" not in str(caught.value)
+    sent = [request.headers["authorization"] for request in server.requests]
+    assert sent == ["Bearer first-key", "Bearer second-key"]
+
+
+async def test_an_answer_may_end_with_its_connection() -> None:
+    """Without a length a body is what came until the server closed (RFC 9112, 6.3)."""
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(b"HTTP/1.1 200 X\r\n\r\n", b'{"a":')
+        peer.ended.wait(0.05)
+        peer.send(b"1}")
+
+    with hostile(script) as server:
+        assert (await send(server.url)).body == b'{"a":1}'
+
+
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("request_", [SUBMIT, STATUS], ids=["submit", "status"])
 async def test_redirect_is_an_answer(code: int, request_: Request) -> None:
@@ -270,30 +370,6 @@ async def test_waiting_for_a_connection_is_not_sent() -> None:
             g.cancel_scope.cancel()
 
     assert len(server.requests) == 1
-
-
-@pytest.fixture(scope="session")
-def self_signed(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    """Return a server's TLS with a certificate that nobody vouches for."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl makes the certificate")
-
-    pair = tmp_path_factory.mktemp("tls") / "pair.pem"
-    subprocess.run(
-        [
-            *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-            *("-keyout", pair, "-out", pair.with_suffix(".crt")),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=PATIENCE_S,
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pair.with_suffix(".crt"), pair)
-    return context
 
 
 async def test_untrusted_certificate_is_not_sent(self_signed: ssl.SSLContext) -> None:
@@ -843,11 +919,13 @@ async def test_early_answer_is_seen_or_lost(tmp_path: Path, end: str) -> None:
     assert open_files(tmp_path) == []
 
 
-async def test_half_sent_connection_is_not_reused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["file", "bytes"])
+async def test_half_sent_connection_is_not_reused(tmp_path: Path, kind: str) -> None:
     """After an early answer the rest of the upload is not taken for the next request."""
     path = tmp_path / "large"
     path.touch()
     os.truncate(path, 20_000_000)
+    request = upload(path) if kind == "file" else Request("POST", "/x", json=bytes(20_000_000))
 
     def early(peer: Peer) -> None:
         peer.head()
@@ -860,7 +938,7 @@ async def test_half_sent_connection_is_not_reused(tmp_path: Path) -> None:
 
     with hostile(early, honest) as server:
         async with transport_to(server.url) as transport:
-            assert (await transport.send(upload(path), timeout_s=PATIENCE_S)).status == 202
+            assert (await transport.send(request, timeout_s=PATIENCE_S)).status == 202
             assert (await transport.send(STATUS, timeout_s=PATIENCE_S)).status == 200
 
     assert server.connections == 2

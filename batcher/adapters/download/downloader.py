@@ -82,11 +82,13 @@ class Downloader:
 
     async def __aenter__(self) -> Self:
         connect_s = min(CONNECT_S_MAX, self._stall_s)
+        connector = Connector(
+            limit=self._connections,
+            socket_factory=None if self._allow_private else public_socket,
+        )
+        self._deadlines = connector.deadlines
         self._session = aiohttp.ClientSession(
-            connector=Connector(
-                limit=self._connections,
-                socket_factory=None if self._allow_private else public_socket,
-            ),
+            connector=connector,
             headers={"User-Agent": f"batcher/{__version__}", "Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_s),
@@ -118,7 +120,8 @@ class Downloader:
         try:
             with anyio.move_on_after(self._stall_s) as watch, ExitStack() as answers:
                 start = checked_url(url)
-                ask = partial(_answer_to, self._session, start, answers, self._stall_s)
+                way = partial(self._deadlines.way, self._stall_s)
+                ask = partial(_answer_to, self._session, start, answers, way)
                 answer = await ask({})
                 part = await anyio.to_thread.run_sync(PartFile, self._folders, place)
                 with closing(part):
@@ -194,7 +197,7 @@ async def _answer_to(
     session: aiohttp.ClientSession,
     url: URL,
     answers: ExitStack,
-    stall_s: float,
+    way: Callable[[], Way],
     headers: Mapping[str, str],
 ) -> aiohttp.ClientResponse:
     """Follow redirects, by hand so that each step is checked, to an answer with a file.
@@ -202,7 +205,7 @@ async def _answer_to(
     With *headers* that ask for the rest of a file it may be a part of one. *answers* closes it.
     """
     for _ in range(REDIRECTS_MAX + 1):
-        with Way(stall_s):
+        with way():
             answer = await session.get(url, headers=headers, allow_redirects=False)
 
         answers.callback(answer.close)

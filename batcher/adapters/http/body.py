@@ -1,4 +1,4 @@
-"""The body of a request: bytes, or frames and files in turns, streamed.
+"""What a request sends: bytes, or frames and files in turns, streamed.
 
 Rule: files are opened, and the whole length is known, before the first byte leaves. So a file that
 cannot be sent, or is not of the size that was checked, is `NotSent`; one that changes later is
@@ -15,9 +15,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import FileIO
-from typing import Self
 
-import aiohttp
 import anyio.to_thread
 from aiohttp.abc import AbstractStreamWriter
 
@@ -30,43 +28,60 @@ SMALL_BYTES = 65_536  # a body that is built whole
 
 
 class Body:
-    """What a request sends. Use as a context manager: it closes the files that are streamed."""
+    """What is sent after the head of a request: *content*, or else a stream."""
+
+    __slots__ = ("content", "content_type", "size_bytes", "stream")
 
     def __init__(
-        self, payload: bytes | _Stream | None = None, content_type: str | None = None
+        self, content: bytes, content_type: bytes, stream: FileStream | None = None
     ) -> None:
-        self.payload = payload
-        self.headers = {} if content_type is None else {"Content-Type": content_type}
-
-    @classmethod
-    async def of(cls, request: Request) -> Body:
-        """Open what *request* names; raise `NotSent` if a file cannot be sent as it is."""
-        if request.json is not None:
-            return cls(request.json, "application/json")
-
-        if not request.form and not request.files:
-            return cls()
-
-        boundary = secrets.token_hex(16)
-        content_type = f"multipart/form-data; boundary={boundary}"
-        around = frames(request.form, request.files, boundary)
-        if not request.files:
-            return cls(around[0], content_type)
-
-        payload = await anyio.to_thread.run_sync(_payload, around, request.files)
-        return cls(payload, content_type)
+        self.content = content
+        self.content_type = content_type
+        self.stream = stream
+        self.size_bytes = len(content) if stream is None else stream.size_bytes
 
     @property
     def problem(self) -> Lost | None:
         """What went wrong with a file after the first byte."""
-        return self.payload.problem if isinstance(self.payload, _Stream) else None
+        return None if self.stream is None else self.stream.problem
 
-    def __enter__(self) -> Self:
-        return self
+    def close(self) -> None:
+        """Close the files. Nothing is sent after that."""
+        if self.stream is not None:
+            self.stream.close_files()
 
-    def __exit__(self, *failure: object) -> None:
-        if isinstance(self.payload, _Stream):
-            self.payload.close_files()
+
+NOTHING = Body(b"", b"")
+
+
+def plain_body(request: Request) -> Body:
+    """Return what a request without files sends."""
+    if request.json is not None:
+        return Body(request.json, b"application/json")
+
+    if not request.form:
+        return NOTHING
+
+    boundary = secrets.token_hex(16)
+    return Body(frames(request.form, (), boundary)[0], _multipart(boundary))
+
+
+async def body_with_files(request: Request) -> Body:
+    """Open a request's files and return what it sends: the bytes themselves if they are few.
+
+    Raises `NotSent` if a file cannot be sent as it is. A stream must be closed.
+    """
+    boundary = secrets.token_hex(16)
+    around = frames(request.form, request.files, boundary)
+    opened = await anyio.to_thread.run_sync(_opened, around, request.files)
+    if isinstance(opened, bytes):
+        return Body(opened, _multipart(boundary))
+
+    return Body(b"", _multipart(boundary), opened)
+
+
+def _multipart(boundary: str) -> bytes:
+    return b"multipart/form-data; boundary=" + boundary.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,22 +118,15 @@ class _OpenFile:
         return (now.st_size, now.st_mtime_ns) != (self.size_bytes, self.changed_ns)
 
 
-class _Stream(aiohttp.Payload):
+class FileStream:
     """Frames and files in turns, read in a worker thread and never whole."""
 
-    _autoclose = True  # the files are closed by `Body`
-
     def __init__(self, around: Sequence[bytes], files: Sequence[_OpenFile]) -> None:
-        super().__init__(None)
         self._around = around
         self._files = files
-        self._length = sum(map(len, around)) + sum(file.size_bytes for file in files)
-        self.problem: Lost | None = None
-
-    @property
-    def size(self) -> int:
-        """The length of the body in bytes."""
-        return self._length
+        self.size_bytes = sum(map(len, around)) + sum(file.size_bytes for file in files)
+        self.problem: Lost | None = None  # what went wrong with a file after the first byte
+        self.is_sent = False
 
     def read(self) -> bytes:
         """Return the whole body; raise `NotSent` if a file has changed since it was opened."""
@@ -128,8 +136,8 @@ class _Stream(aiohttp.Payload):
 
         return b"".join(pieces)
 
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Send the body. Called by aiohttp, in a task of its own."""
+    async def send(self, writer: AbstractStreamWriter) -> None:
+        """Send all of it; raise `OSError` if a file or the connection fails."""
         await writer.write(self._around[0])
         for file, frame in zip(self._files, self._around[1:], strict=True):
             offset = 0
@@ -140,9 +148,11 @@ class _Stream(aiohttp.Payload):
 
             await writer.write(frame)
 
+        self.is_sent = True
+
     async def _read_file(self, file: _OpenFile, offset: int) -> bytes:
         try:
-            return await anyio.to_thread.run_sync(file.read, offset)
+            return await anyio.to_thread.run_sync(file.read, offset, abandon_on_cancel=True)
         except OSError as error:
             self.problem = Lost(f"file {file.path!r}: {error.strerror}")
             raise
@@ -152,15 +162,11 @@ class _Stream(aiohttp.Payload):
         for file in self._files:
             file.content.close()
 
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Refuse: aiohttp asks for this method, and never calls it for a request."""
-        raise TypeError("a stream of files is not a text")
 
-
-def _payload(around: Sequence[bytes], parts: Sequence[FilePart]) -> bytes | _Stream:
+def _opened(around: Sequence[bytes], parts: Sequence[FilePart]) -> bytes | FileStream:
     """Open the files and return what to send: the bytes themselves if they are few."""
-    stream = _Stream(around, _open_files(parts))
-    if stream.size > SMALL_BYTES:
+    stream = FileStream(around, _open_files(parts))
+    if stream.size_bytes > SMALL_BYTES:
         return stream
 
     try:

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
-from itertools import chain
 from urllib.parse import quote
 
-from batcher.core.exchange import Response
 from batcher.core.secret import Secret
 
 HIDDEN = "***"
@@ -21,24 +18,39 @@ _ESCAPE = re.compile(rb"\\\\|\\u00([2-7][0-9a-fA-F])")  # the first: a backslash
 _KEPT = frozenset(b'"\\\x7f')  # written plainly they would mean something else
 
 
-def without_secrets(secrets: Iterable[Secret], answer: Response) -> Response:
-    """Return an answer that does not say what is secret, in its body or its headers."""
-    values = [value for secret in secrets if (value := secret.reveal())]
-    spelled = ((value, value.replace("/", "\\/"), quote(value, safe="")) for value in values)
-    spellings = dict.fromkeys(chain.from_iterable(spelled))
+class Echoes:
+    """How some secrets may be spelled in an answer. Made once for a key: every answer is read."""
 
-    def blotted(text: str) -> str:
-        for spelling in spellings:
-            text = text.replace(spelling, HIDDEN)
+    __slots__ = ("_encoded", "_spellings")
 
-        return text
+    def __init__(self, secrets: Iterable[Secret]) -> None:
+        self._spellings = tuple(dict.fromkeys(_spellings(secrets)))
+        self._encoded = tuple(spelling.encode() for spelling in self._spellings)
 
-    body = _ESCAPE.sub(_plain, answer.body) if b"\\u00" in answer.body else answer.body
-    for spelling in spellings:
-        body = body.replace(spelling.encode(), HIDDEN.encode())
+    def blotted(self, body: bytes) -> bytes:
+        """Return an answer's body without the secrets."""
+        if b"\\u00" in body:
+            body = _ESCAPE.sub(_plain, body)
 
-    headers = {name: blotted(text) for name, text in answer.headers.items()}
-    return replace(answer, body=body, headers=headers)
+        for spelling in self._encoded:
+            body = body.replace(spelling, HIDDEN.encode())
+
+        return body
+
+    def blotted_headers(self, headers: dict[str, str]) -> dict[str, str]:
+        """Return an answer's headers without the secrets."""
+        told = "\n".join(headers.values())
+        for spelling in self._spellings:
+            if spelling in told:
+                headers = {name: text.replace(spelling, HIDDEN) for name, text in headers.items()}
+
+        return headers
+
+
+def _spellings(secrets: Iterable[Secret]) -> Iterable[str]:
+    for secret in secrets:
+        if value := secret.reveal():
+            yield from (value, value.replace("/", "\\/"), quote(value, safe=""))
 
 
 def _plain(found: re.Match[bytes]) -> bytes:

@@ -8,6 +8,7 @@ aiohttp's own texts are not used, because they contain URLs.
 from __future__ import annotations
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 
 from batcher.core.errors import OUR_LIMITS, Lost, NotSent, TransportError
 
@@ -29,7 +30,7 @@ _NOTHING_LEFT: tuple[tuple[type[Exception], str], ...] = (
 _LOST: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "no whole answer from {host} in {timeout_s:g} s"),
     (aiohttp.ServerDisconnectedError, "{host} closed the connection without an answer"),
-    (aiohttp.ClientResponseError, "what {host} answered is not HTTP: {detail}"),
+    (HttpProcessingError, "what {host} answered is not HTTP: {detail}"),
     (aiohttp.ClientPayloadError, "the answer of {host} was cut short, or cannot be unpacked"),
     (OSError, "the connection to {host} broke: {detail}"),
     (Exception, "the connection to {host} failed: {detail}"),

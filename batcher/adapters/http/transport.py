@@ -1,42 +1,38 @@
 """HTTP: one request out, one whole answer back, and the truth about everything in between.
 
 Rule: whatever happens is an answer, or `NotSent` (proof that no byte of the request left), or
-`Lost`. Only failures to connect are such proof; every other failure is `Lost`, also where aiohttp
-calls it a 400, as it does for an unreadable status line of a server that may have said 202.
+`Lost`. Only failures to connect are such proof; every other failure is `Lost`, also one to read an
+answer: a server whose status line is unreadable may have said 202.
 
-Nothing is repeated here, no redirect is followed, no proxy, cookie or netrc is used. A session
-calls one origin only: requests carry just a path, and the key goes into a header of each.
+Nothing is repeated here, no redirect is followed, no proxy, cookie or netrc is used. One origin is
+called: requests carry just a path, and the key goes into a header of each. What many requests
+have in common is made once, because this runs twice for every job.
 """
 
 from __future__ import annotations
 
 import functools
-import ipaddress
-import re
-import select
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import aiohttp
-import anyio
-from aiohttp.connector import Connection
-from yarl import URL
+from aiohttp.http import RawResponseMessage
 
-from batcher.adapters.connections import Connector, Way
-from batcher.adapters.http.body import Body
-from batcher.adapters.http.echoes import without_secrets
+from batcher.adapters.http.body import Body, body_with_files, plain_body
+from batcher.adapters.http.conversation import converse
+from batcher.adapters.http.echoes import Echoes
 from batcher.adapters.http.failure import failure_of
-from batcher.core.errors import Lost, TransportError, UsageError
+from batcher.adapters.http.heads import Heads
+from batcher.adapters.http.origin import checked_base, checked_key
+from batcher.adapters.http.pool import Pool
+from batcher.core.errors import NotSent, TransportError, UsageError
 from batcher.core.exchange import Request, Response
 from batcher.core.secret import Secret
 from batcher.core.settings import STATUS_BYTES_MAX
 
 CONNECT_S_MAX = 10.0  # name, connection and TLS together; what takes longer is tried again later
 KEEPALIVE_S = 4.0  # many servers close an idle connection after 5 s: be gone before them
-CHUNK_BYTES = 65_536
-
-_PATH = re.compile(r'/[!"$-~]*')  # printable ASCII: anything else, and #, is percent-encoded
 
 
 class HttpTransport:
@@ -54,32 +50,19 @@ class HttpTransport:
         body_bytes_max: int = STATUS_BYTES_MAX,
         wall: Callable[[], float],
     ) -> None:
-        self._base, self._host = _checked_base(base_url)
+        self._base = checked_base(base_url)
         self._connections = connections
         self._body_bytes_max = body_bytes_max
         self._wall = wall
-        self._session: aiohttp.ClientSession | None = None
+        self._heads = Heads(self._base, user_agent, auth_header, auth_scheme)
         self._key = key  # asked for with every request: a key may be replaced while a run goes on
-        self._auth = (auth_header, auth_scheme)
-        self._headers = {
-            "Accept": "application/json",
-            # Answers are a few hundred bytes. Compressed, they would bring bombs and broken streams
-            # (a lost answer to a submit is money) and save nothing. Sent anyway, it is unpacked.
-            "Accept-Encoding": "identity",
-            "User-Agent": user_agent,
-        }
-        _checked_key(key())
+        self._key_in_use: Secret | None = None
+        self._echoes = Echoes(())  # of the key in use
+        self._pool: Pool | None = None
+        checked_key(key())
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=_Connector(limit=self._connections, keepalive_timeout=KEEPALIVE_S),
-            headers=self._headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-        )
-        # aiohttp sends a GET or PUT again, unasked, when a reused connection dies on it, and has
-        # no public switch for that. Private, so a test guards it.
-        self._session._retry_connection = False
+        self._pool = Pool(self._base, limit=self._connections, keepalive_timeout=KEEPALIVE_S)
         return self
 
     async def __aexit__(
@@ -88,149 +71,99 @@ class HttpTransport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._pool is not None:
+            await self._pool.close()
 
     async def send(self, request: Request, *, timeout_s: float) -> Response:
         """Send *request* and return its answer, whatever its status. See `Transport`."""
-        if self._session is None or not _PATH.fullmatch(request.path):
-            raise ValueError(
-                "a transport is entered first, and a path is encoded and begins with /"
-            )
+        if self._pool is None:
+            raise ValueError("a transport is entered before it sends")
 
-        with await Body.of(request) as body, Way(timeout_s) as way:
+        start = self._heads.start(request.method, request.path)  # before a file is opened
+        if not request.files or request.json is not None:
+            return await self._send(self._pool, request, start, plain_body(request), timeout_s)
+
+        body = await body_with_files(request)
+        try:
+            return await self._send(self._pool, request, start, body, timeout_s)
+        finally:
+            body.close()
+
+    async def _send(
+        self, pool: Pool, request: Request, start: bytes, body: Body, timeout_s: float
+    ) -> Response:
+        echoes = self._use_key(request)
+        said = start + self._heads.rest(request, body)
+        with pool.deadlines.way(timeout_s) as way:
             try:
-                with anyio.fail_after(timeout_s):
-                    return await self._exchange(self._session, request, body, timeout_s)
+                connection = await pool.connection(way, _timeouts(timeout_s))
+                message, content = await converse(
+                    connection,
+                    said,
+                    body.stream,
+                    bytes_max=self._body_bytes_max,
+                    is_head=request.method == "HEAD",
+                )
+                if way.is_over and not _has_length(message):  # then it looks whole, and is not
+                    raise TimeoutError
+
+                headers = echoes.blotted_headers(_headers(message.raw_headers))
+                return Response(message.code, echoes.blotted(content), headers, self._wall())
             except TransportError:
                 raise
             except Exception as error:
                 failure = body.problem or failure_of(
-                    error, self._host, timeout_s, nothing_left=way.is_missing
+                    TimeoutError() if way.is_over else error,
+                    self._base.authority,
+                    timeout_s,
+                    nothing_left=way.is_missing,
                 )
 
-        # Not chained: aiohttp's errors carry the request's headers, and with them the key.
+        # Not chained: an error may carry what was sent, and with it the key.
         raise failure
 
-    async def _exchange(
-        self, session: aiohttp.ClientSession, request: Request, body: Body, timeout_s: float
-    ) -> Response:
-        key, (header, scheme) = self._key(), self._auth
-        answer = await session.request(
-            request.method,
-            URL(self._base + request.path, encoded=True),
-            data=body.payload,
-            headers={
-                **dict(request.headers),
-                **body.headers,
-                header: scheme + _checked_key(key),
-            },
-            allow_redirects=False,
-            timeout=_timeouts(timeout_s),
-        )
-        try:
-            content = await self._read(answer)
-        except BaseException:
-            answer.close()
-            raise
+    def _use_key(self, request: Request) -> Echoes:
+        """Let heads have the key that is in use now, and return what must not be echoed."""
+        key = self._key()
+        if key is not self._key_in_use:
+            try:
+                self._heads.use_key(checked_key(key))
+            except UsageError as error:
+                raise NotSent(str(error), local=True) from None
 
-        headers = _headers(answer.raw_headers)
-        response = Response(answer.status, bytes(content), headers, self._wall())
-        return without_secrets((key, *request.secrets), response)
+            self._echoes = Echoes((key,))
+            self._key_in_use = key
 
-    async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
-        content = bytearray()
-        async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
-            content += chunk
-            if len(content) > self._body_bytes_max:
-                raise Lost(f"the answer is larger than {self._body_bytes_max} bytes")
-
-        return bytes(content)
-
-
-class _Connector(Connector):
-    """A pool that looks at an idle connection once more before it is used again.
-
-    A server closes idle connections when it likes. aiohttp knows once its event loop has read of
-    it; what the kernel knows already and the loop does not would lose the next request, and put a
-    submit in doubt. What is left is a close that is still on the wire. And bytes that a server
-    sends unasked must not be taken for the answer to the next request: they name another job.
-    """
-
-    async def _get(self, *args: Any) -> Connection | None:
-        while (connection := await super()._get(*args)) is not None:
-            if _is_quiet(connection):
-                return connection
-
-            connection.close()
-
-        return None
-
-
-def _is_quiet(connection: Connection) -> bool:
-    """Return whether nothing has arrived unasked, in aiohttp or in the kernel: bytes or an end."""
-    protocol, transport = connection.protocol, connection.transport
-    socket = None if transport is None else transport.get_extra_info("socket")
-    if protocol is None or protocol.should_close or socket is None or socket.fileno() < 0:
-        return False
-
-    poll = select.poll()
-    poll.register(socket.fileno(), select.POLLIN)
-    return not poll.poll(0)
+        return Echoes((key, *request.secrets)) if request.secrets else self._echoes
 
 
 @functools.lru_cache(maxsize=8)
 def _timeouts(timeout_s: float) -> aiohttp.ClientTimeout:
-    """Return aiohttp's timeouts. The one to connect ends first: only then is it `NotSent`.
+    """Return the time-outs to connect. They end first: only then is it `NotSent`.
 
-    There is no total: aiohttp's fires first when a stopped process wakes, and throws away an answer
-    that has long arrived. anyio's does not cancel a task that has something to go on with.
+    aiohttp knows a total, too: it fires first when a stopped process wakes, and throws away an
+    answer that has long arrived. See `Deadlines`.
     """
     connect_s = min(CONNECT_S_MAX, timeout_s / 2)
     return aiohttp.ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s)
 
 
-def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def _has_length(message: RawResponseMessage) -> bool:
+    """Return whether the end of an answer's body is told by other means than the connection's."""
+    return message.chunked or "Content-Length" in message.headers
+
+
+def _headers(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Return an answer's headers; one that is repeated is joined by commas (RFC 9110, 5.3)."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in raw:
-        name = raw_name.decode("utf-8", "replace").lower()
-        value = raw_value.decode("utf-8", "replace")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    headers = {_name(name): value.decode("utf-8", "replace") for name, value in raw}
+    if len(headers) < len(raw):
+        for name in headers:
+            values = (value for other, value in raw if _name(other) == name)
+            headers[name] = b", ".join(values).decode("utf-8", "replace")
 
     return headers
 
 
-def _checked_base(text: str) -> tuple[str, str]:
-    """Return a base URL without its last slash, and its host and port for messages."""
-    try:
-        url = URL(text)
-        host = url.host
-    except ValueError:
-        host = None
-
-    if host is None or url.scheme not in ("http", "https") or url.raw_query_string or url.fragment:
-        raise UsageError(f"base URL {text!r}: write an origin such as https://api.example.com")
-
-    if url.user is not None or url.password is not None:
-        raise UsageError("base URL: it must not contain a name or password")
-
-    if url.scheme == "http" and not _is_loopback(host):
-        raise UsageError(f"base URL {text!r}: the key would travel in the open; write https://")
-
-    return str(url).rstrip("/"), url.authority
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _checked_key(key: Secret) -> str:
-    value = key.reveal()
-    if not value or not all("!" <= char <= "~" for char in value):
-        raise UsageError(f"the API key from {key.source} is empty or has spaces or odd characters")
-
-    return value
+@functools.lru_cache(maxsize=256)  # a server sends the same ones again and again
+def _name(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace").lower()

@@ -1,0 +1,117 @@
+"""One conversation on one connection: bytes go out, and what comes back is read to its end.
+
+aiohttp gives the connection and the parser; what is said is said here. Its own session would follow
+redirects, repeat requests, store cookies and ask the environment, all of which has to be switched
+off, and it costs as much as the rest.
+
+Rule: a connection is given back only if all was sent and the answer was read to its end. In every
+other case it is closed, so that nothing of one request is left for the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import anyio
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http import RawResponseMessage, StreamWriter
+
+from batcher.adapters.http.body import FileStream
+from batcher.core.errors import Lost
+
+CHUNK_BYTES = 65_536
+INTERIM_MAX = 100  # 1xx before the answer (RFC 9110, 15.2): a flood of them is cheap to send
+
+Answer = tuple[RawResponseMessage, bytes]  # its head, and its body
+
+
+async def converse(
+    connection: Connection,
+    said: bytes,
+    stream: FileStream | None = None,
+    *,
+    bytes_max: int,
+    is_head: bool = False,
+) -> Answer:
+    """Send *said* and then *stream*, and return the whole answer.
+
+    *is_head*: the request is a HEAD, so its answer has no body, whatever its headers announce.
+    Raises what aiohttp raises, and `Lost` for a body above *bytes_max* (decompressed).
+    """
+    protocol, transport = connection.protocol, connection.transport
+    try:
+        if protocol is None or transport is None:
+            raise aiohttp.ServerDisconnectedError
+
+        protocol.set_response_params(
+            skip_payload=is_head, read_until_eof=True, read_bufsize=CHUNK_BYTES
+        )
+        transport.write(said)
+        if stream is None:
+            answer = await _answer(protocol, bytes_max)
+        else:
+            answer = await _answer_to(stream, protocol, bytes_max)
+    except BaseException:
+        connection.close()
+        raise
+
+    is_sent = stream is None or stream.is_sent
+    if is_sent and not transport.get_write_buffer_size():
+        connection.release()
+    else:  # it was answered before it had left
+        connection.close()
+
+    return answer
+
+
+async def _answer(protocol: ResponseHandler, bytes_max: int) -> Answer:
+    for _ in range(INTERIM_MAX + 1):
+        message, content = await protocol.read()
+        if not 100 <= message.code <= 199 or message.code == 101:
+            break
+    else:
+        raise Lost(f"more than {INTERIM_MAX} interim answers")
+
+    # As a rule the body came together with its head.
+    body = content.read_nowait() if content.is_eof() else await _pieces(content, bytes_max)
+    if len(body) > bytes_max:
+        raise Lost(f"the answer is larger than {bytes_max} bytes")
+
+    return message, body
+
+
+async def _pieces(content: aiohttp.StreamReader, bytes_max: int) -> bytes:
+    """Read a body as it comes, to its end or until it is too large."""
+    body = bytearray()
+    while len(body) <= bytes_max and (piece := await content.read(CHUNK_BYTES)):
+        body += piece
+
+    return bytes(body)
+
+
+async def _answer_to(stream: FileStream, protocol: ResponseHandler, bytes_max: int) -> Answer:
+    """Return the answer to a stream, also if it comes before the stream has ended."""
+    failure: Exception | None = None
+    async with anyio.create_task_group() as sending:
+        sending.start_soon(_send, stream, protocol)
+        try:
+            answer = await _answer(protocol, bytes_max)
+        except Exception as error:
+            failure = error  # as it is, and not in a group
+
+        sending.cancel_scope.cancel()
+
+    if failure is not None:
+        raise failure
+
+    return answer
+
+
+async def _send(stream: FileStream, protocol: ResponseHandler) -> None:
+    try:
+        await stream.send(StreamWriter(protocol, asyncio.get_running_loop()))
+    except OSError:  # a file or the network: there is no answer to half a request
+        if protocol.transport is not None:
+            protocol.transport.abort()
