@@ -4,7 +4,11 @@ Method: one writer, as in the recorder. A batch of N stands for N producers that
 durable transaction. Every row lives through three events (intend, accept, succeed), all rows of a
 batch together. FULL is how the journal runs; NORMAL, which loses commits at a power cut, and a
 plain JSONL file with `fdatasync` per batch stand beside it for comparison. Figures depend on the
-disk: run it where the run directories are. Prints one JSON line and asserts nothing.
+disk: run it where the run directories are. `recorder` is the whole way as a run goes it: so many
+tasks each wait for every event of their rows, through the recorder, with the outcome files; beside
+the events a second stands what an event costs the event loop's thread and the other one, in
+microseconds of processor time, and how many events shared a transaction. Prints one JSON line and
+asserts nothing.
 
     python benchmarks/journal.py [--rows 20000] [--large 1000000] [--dir .]
 """
@@ -18,17 +22,25 @@ import os
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import anyio
 import orjson
 
+from batcher.adapters.outcomes import OutcomeFiles
 from batcher.adapters.sqlite import SqliteJournal
 from batcher.core.events import Accept, Event, Finish, Intend
 from batcher.core.journal import Entry
 from batcher.core.lifecycle import Move
+from batcher.engine.books.record import Recorder
+from batcher.engine.books.rescue import Rescue
+from batcher.engine.notices import Notices
 
 BATCHES = (1, 16, 64, 256)
+PRODUCERS = (1, 32, 256, 1_000)  # tasks that wait for their events through the recorder
 ADMITTED = 500  # entries in one call
 RECORD = b'{"v":1,"id":"sku-00000001","line":1,"outcome":"succeeded"}'
 
@@ -103,6 +115,80 @@ def sqlite_speeds(folder: Path, rows: int, *, normal: bool) -> dict[str, int]:
     speeds = events_per_s(journal.apply, rows)
     journal.close()
     return speeds
+
+
+class Unheard:
+    """A log that nobody reads."""
+
+    def debug(self, event: str, /, **values: object) -> None:
+        """Take an event."""
+
+    info = warning = error = debug
+
+
+class Counted(SqliteJournal):
+    """A journal that counts its transactions."""
+
+    groups = 0
+
+    def apply(self, *told: Any, **also: Any) -> list[bool]:
+        """Count, and write."""
+        self.groups += 1
+        return super().apply(*told, **also)
+
+
+async def record(recorder: Recorder, rows: range, producers: int) -> None:
+    """Take *rows* through their lives, *producers* at a time."""
+    waiting = iter(rows)
+
+    async def produce() -> None:
+        for n in waiting:
+            for (event,) in life(range(n, n + 1)):
+                await recorder.commit(event)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(recorder.run)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(producers):
+                tasks.start_soon(produce)
+
+        recorder.close()
+
+
+def recorder_speeds(folder: Path, rows: int) -> dict[str, dict[str, float]]:
+    """Measure the whole way of an event, by the number of tasks that wait at once."""
+    (folder / "recorder").mkdir()
+    journal = Counted.open(folder / "recorder" / "journal.db")
+    journal.claim(0.0)
+    admit(journal, rows * len(PRODUCERS))
+    outcomes = OutcomeFiles(folder / "recorder")
+    outcomes.recover({})
+    speeds, first = {}, 1
+    for producers in PRODUCERS:
+        count = min(rows, producers * 100)
+        recorder = Recorder(journal, outcomes, Notices(Unheard()), rescue=Rescue(None, Unheard()))
+        journal.groups = 0
+        began = time.perf_counter(), time.thread_time(), time.process_time()
+        run_fast(record, recorder, range(first, first + count), producers)
+        wall, loop, both = time.perf_counter(), time.thread_time(), time.process_time()
+        events = 3 * count
+        loop_s = loop - began[1]
+        speeds[str(producers)] = {
+            "events_per_s": round(events / (wall - began[0])),
+            "loop_us": round(loop_s / events * 1e6, 1),
+            "writer_us": round((both - began[2] - loop_s) / events * 1e6, 1),
+            "events_in_a_group": round(events / journal.groups, 1),
+        }
+        first += count
+
+    outcomes.close()
+    journal.close()
+    return speeds
+
+
+def run_fast(main: Callable[..., Awaitable[None]], *words: Any) -> None:
+    """Run *main* on the event loop that a run uses."""
+    anyio.run(main, *words, backend_options={"use_uvloop": find_spec("uvloop") is not None})
 
 
 def jsonl_speeds(folder: Path, rows: int) -> dict[str, int]:
@@ -190,6 +276,7 @@ def main() -> None:
                 "normal": sqlite_speeds(folder, options.rows, normal=True),
                 "jsonl_fdatasync": jsonl_speeds(folder, options.rows),
             },
+            "recorder": recorder_speeds(folder, options.rows),
             "admit_derived_ids_per_s": hashed_admission(folder, options.rows * 5),
             "large": large_run(folder, options.large),
         }

@@ -27,6 +27,12 @@ from batcher.core.secret import Secret
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 BUFFER_BYTES = 65_536
+PLAIN_ONLY = (
+    orjson.OPT_APPEND_NEWLINE
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
 
 
 def open_log(
@@ -62,10 +68,7 @@ class RunLog:
         self._sink = sink
         wrapped = structlog.wrap_logger(
             sink,
-            processors=[
-                structlog.processors.format_exc_info,
-                _Renderer(redaction, clock),
-            ],
+            processors=[_Renderer(redaction, clock)],
             wrapper_class=structlog.make_filtering_bound_logger(level),
             context_class=dict,
             cache_logger_on_first_use=True,
@@ -98,19 +101,39 @@ class RunLog:
 
 
 class _Renderer:
-    """The last processor: an event as one line of JSON, time, level and name first."""
+    """The last processor: an event as one line of JSON, time, level and name first.
+
+    Nearly every line holds plain values and nothing secret: it is encoded first and looked through
+    as a whole, and taken apart only if something suspect stands in it.
+    """
 
     def __init__(self, redaction: Redaction, clock: Callable[[], float]) -> None:
         self._redaction = redaction
         self._clock = clock
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> bytes:
-        line: dict[str, Any] = {"time": iso(self._clock()), "level": method}
-        line["event"] = self._redaction.value(event.pop("event", None))
+        if "exc_info" in event:
+            event = structlog.processors.format_exc_info(logger, method, event)
+
+        at = iso(self._clock())
+        head = {"time": at, "level": method, "event": event.pop("event", None)}
+        plain = _encoded({**head, **event, **head})
+        if plain is not None and self._redaction.is_clean(plain):
+            return plain
+
+        line: dict[str, Any] = {**head, "event": self._redaction.value(head["event"])}
         for key, value in event.items():
             line.setdefault(self._redaction.text(key), self._redaction.value(value))
 
         return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _encoded(line: dict[str, Any]) -> bytes | None:
+    """Return a line of nothing but plain values as JSON; None if some value is none."""
+    try:
+        return orjson.dumps(line, option=PLAIN_ONLY)
+    except TypeError:
+        return None
 
 
 class _Sink:

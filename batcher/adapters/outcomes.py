@@ -37,7 +37,8 @@ def outcome_file(outcome: State) -> str:
     return f"{outcome}.jsonl"
 
 
-NAMES = tuple(map(outcome_file, OUTCOMES))
+FILE_OF = {outcome: outcome_file(outcome) for outcome in OUTCOMES}
+NAMES = tuple(FILE_OF.values())
 
 
 class OutcomeFiles:
@@ -110,7 +111,7 @@ class OutcomeFiles:
         self._refuse_after_failure()
         texts: dict[str, list[bytes]] = defaultdict(list)
         for outcome, line in lines:
-            texts[outcome_file(outcome)] += (line, b"\n")
+            texts[FILE_OF[outcome]] += (line, b"\n")
 
         self._before = {name: self._length(name) for name in texts}
         try:

@@ -13,10 +13,12 @@ failed; in both cases nothing of that call was written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
+
+import msgspec
 
 from batcher.core.events import Decide, Event, Withdraw
 from batcher.core.lifecycle import State
@@ -25,8 +27,7 @@ from batcher.core.model import LocalFile, Refund, RowError, Ticket
 # --- The manifest, as it is read -------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One line of a manifest, usable or not."""
 
     line: int
@@ -51,8 +52,7 @@ class Standing(Enum):
     CHANGED_LATE = "changed_late"  # the same, but submitted already: it stays as sent
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True):
     """An entry and its standing. `ticket` is there for `FRESH` and `REPEATED` only."""
 
     entry: Entry
@@ -127,14 +127,17 @@ class Journal(Protocol):
     def apply(
         self,
         events: Sequence[Event],
-        outputs: Mapping[str, int] | None = None,
+        outputs: Mapping[str, int] | Callable[[], Mapping[str, int]] | None = None,
         counters: Mapping[str, int] | None = None,
     ) -> list[bool]:
         """Make *events* durable, all or none, in one transaction, and return one answer for each.
 
         The answer is True, and False only for an `Accept` (or ADOPT) whose job id belongs to
         another row: that event was left out. At most one event for each row. `outputs` are the
-        outcome files' new lengths in bytes, `counters` are amounts to add.
+        outcome files' new lengths in bytes, `counters` are amounts to add. If `outputs` is a
+        function, it appends the events' lines durably and returns the lengths: it is called once
+        at the most, when this process is known to own the run and every move to be legal, and the
+        commit comes after it.
 
         Raises `IllegalMove` if any row cannot make its move; then nothing was written.
         """

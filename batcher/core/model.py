@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
+import msgspec
 import orjson
 
 
@@ -56,6 +58,7 @@ class StopReason(StrEnum):
     FAILURE_LIMIT = "failure_limit"
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
+    WORKER_LOST = "worker_lost"  # of several processes of a run one died again and again
     INTERRUPTED = "interrupted"
 
 
@@ -145,8 +148,7 @@ class LocalFile:
     pixels: tuple[int, int] | None = None  # width and height, of a picture whose header says them
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One usable row of a manifest.
 
     `body` is the row as one JSON object, kept as bytes because thousands of rows wait at once: it
@@ -216,8 +218,12 @@ def iso(at: float | None) -> str | None:
         return None
 
     try:
-        whole = datetime.fromtimestamp(at, UTC)
+        second, micro = divmod(round(at * 1e6), 1_000_000)
+        return f"{_second(second)}{micro // 1000:03d}Z"
     except (OverflowError, ValueError, OSError):  # a damaged journal; no year has such a number
         return None
 
-    return whole.strftime("%Y-%m-%dT%H:%M:%S.") + f"{whole.microsecond // 1000:03d}Z"
+
+@lru_cache(maxsize=64)  # what is written now is of the same few seconds
+def _second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.")

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import pytest
+from msgspec import structs
 
 from batcher.core.errors import BatcherError, Fenced, IllegalMove
 from batcher.core.events import Accept, Collect, Decide, Event, Finish, Intend, Rerun, Withdraw
@@ -36,7 +37,7 @@ def entry(row_id: str, line: int = 1, content: str = "a", **fields: Any) -> Entr
     """Make a manifest line."""
     body = orjson.dumps({"id": row_id, "content": content})
     digest = hashlib.blake2b(body, digest_size=16).digest()
-    return replace(Entry(line, row_id, False, body, digest), **fields)
+    return structs.replace(Entry(line, row_id, False, body, digest), **fields)
 
 
 def admitted(journal: Journal, *ids: str) -> list[int]:

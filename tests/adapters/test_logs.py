@@ -311,3 +311,27 @@ def test_importing_the_command_line_imports_no_structlog() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )
     assert found.stdout.strip() == "False"
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats()
+        | st.text()
+        | st.sampled_from(
+            [CANARY, f"a{CANARY}", "https://u:p@h/?key=1", "x" * TEXT_CHARS_MAX, "="]
+        ),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=5,
+    )
+)
+def test_a_line_that_is_passed_whole_is_the_one_that_is_taken_apart(value: Any) -> None:
+    """A line is looked through as a whole first; that must never show more, or anything else."""
+    out, redaction = io.StringIO(), Redaction([Secret(CANARY, "X")])
+    log = open_log(None, also=out, secrets=[Secret(CANARY, "X")])
+    log.info("event", value=value, **{"=": 1})  # this key has it taken apart
+    log.info("event", value=value)
+    apart, whole = (orjson.loads(line) for line in out.getvalue().splitlines())
+    assert apart["value"] == whole["value"] == orjson.loads(orjson.dumps(redaction.value(value)))

@@ -13,11 +13,11 @@ from batcher.core.errors import StorageError
 from batcher.core.events import Accept, Event, Finish, Intend
 from batcher.core.journal import Journal
 from batcher.core.lifecycle import Move, State
-from batcher.engine.books.record import DISK_FULL_RETRY_S, Recorder
+from batcher.engine.books.record import DISK_FULL_RETRY_S, LINGER_S, LOOKS, Recorder
 from batcher.engine.books.rescue import Rescue
 from batcher.engine.notices import Notices
 from tests.support.logs import Events
-from tests.support.threads import virtual_thread
+from tests.support.threads import THREAD_S, virtual_thread
 
 pytestmark = pytest.mark.virtual
 
@@ -28,23 +28,24 @@ class FakeJournal:
     def __init__(self, script: list[str]) -> None:
         self.script = script
         self.groups: list[list[Event]] = []
-        self.failures: list[Exception] = []
-
-    def outputs(self) -> dict[str, int | None]:
-        """Be the owner."""
-        return {}
+        self.early: list[Exception] = []  # before any line is appended
+        self.failures: list[Exception] = []  # when they are
 
     def apply(
         self,
         events: Sequence[Event],
-        outputs: Mapping[str, int] | None = None,
+        outputs: Mapping[str, int] | Callable[[], Mapping[str, int]] | None = None,
         counters: Mapping[str, int] | None = None,
     ) -> list[bool]:
         """Note a group."""
+        if self.early:
+            raise self.early.pop(0)
+
+        lengths = outputs() if callable(outputs) else outputs or {}
         if self.failures:
             raise self.failures.pop(0)
 
-        self.script.append(f"apply {len(events)} {dict(outputs or {})} {dict(counters or {})}")
+        self.script.append(f"apply {len(events)} {dict(lengths)} {dict(counters or {})}")
         self.groups.append(list(events))
         return [not (isinstance(e, Accept) and e.job_id == "taken") for e in events]
 
@@ -84,7 +85,7 @@ class Bench:
             Notices(self.log),
             rescue=Rescue(None, self.log),
             offload=virtual_thread,
-            linger_s=0.002,
+            linger_s=LINGER_S,
             on_failure=self.failures.append,
         )
 
@@ -238,3 +239,72 @@ async def test_a_full_disk_takes_back_nothing_that_was_committed() -> None:
         bench.recorder.close()
 
     assert "take back" not in bench.script
+
+
+async def test_a_full_disk_takes_back_only_what_this_group_added() -> None:
+    """It is met before the group's own lines are appended: the lines before it are committed."""
+    bench = Bench()
+    full = StorageError("no space left")
+    full.disk_full = True
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.recorder.run)
+        await bench.recorder.commit(Finish(1, 0.0, Move.SUCCEED, b"{1}"))
+        bench.journal.early = [full]
+        await bench.recorder.commit(Finish(2, 0.0, Move.SUCCEED, b"{2}"))
+        bench.recorder.close()
+
+    assert [line for line in bench.script if not line.startswith("apply")] == [
+        "append ['{1}']",
+        "append ['{2}']",
+    ]
+
+
+async def test_who_comes_alone_does_not_wait_for_others() -> None:
+    """A lone event waits for one look; the whole linger is for groups that grow."""
+    bench = Bench()
+    begin = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.recorder.run)
+        await bench.recorder.commit(intend(1))
+        bench.recorder.close()
+
+    assert anyio.current_time() - begin < LINGER_S / 2 + 2 * THREAD_S
+
+
+async def test_a_group_gathers_while_it_grows() -> None:
+    """What comes little by little shares one transaction, up to the linger."""
+    bench = Bench()
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.recorder.run)
+        async with anyio.create_task_group() as tasks:
+            for n in range(4):
+                tasks.start_soon(bench.recorder.commit, intend(n))
+                await anyio.sleep(LINGER_S / LOOKS * 0.9)
+
+        bench.recorder.close()
+
+    assert [len(events) for events in bench.journal.groups] == [4]
+
+
+async def test_answers_go_to_who_asked_across_groups() -> None:
+    """Rows that move twice open a second group; each one hears of its own event."""
+    bench = Bench()
+    heard: list[tuple[int, str, bool]] = []
+
+    async def say(n: int, job_id: str) -> None:
+        heard.append((n, job_id, await bench.recorder.commit(Accept(n, 0.0, job_id))))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.recorder.run)
+        async with anyio.create_task_group() as tasks:
+            for n, job_id in ((1, "taken"), (2, "b"), (1, "c"), (2, "taken"), (3, "d")):
+                tasks.start_soon(say, n, job_id)
+
+        bench.recorder.close()
+
+    assert [len(events) for events in bench.journal.groups] == [2, 3]
+    assert sorted(heard) == [
+        *((1, "c", True), (1, "taken", False)),
+        *((2, "b", True), (2, "taken", False)),
+        (3, "d", True),
+    ]

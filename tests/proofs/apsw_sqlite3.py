@@ -48,7 +48,9 @@ class Connection:
                 self._asked[pragma[1]] = pragma[2]
                 statement = f"PRAGMA {pragma[1]} = {self._changed[pragma[1]]}"
 
-            return Cursor(iter(self._db.execute(statement, tuple(parameters)).fetchall()))
+            before = self._db.total_changes()
+            rows = self._db.execute(statement, tuple(parameters)).fetchall()
+            return Cursor(iter(rows), self._db.total_changes() - before)
 
     def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> Cursor:
         """Run one statement for each of *rows*."""

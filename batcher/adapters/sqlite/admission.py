@@ -6,6 +6,10 @@ were met. What a pass has met is kept in the file (`met`), so that memory stays 
 
 Theory of operation
 -------------------
+A manifest that is read again lies in the journal as it lies in the file. So the rows between the
+first and the last line of a batch are read as they lie there, and only what is not among them is
+looked up by its id.
+
 Lines of equal id and equal content are told apart by counting. The first such line of a pass is
 the row. If the id was derived from the content, the k-th is a row of its own, named `id-k`.
 Otherwise it is a *copy*: a repetition that is to be rejected, with a row of its own so that it is
@@ -17,9 +21,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from batcher.adapters.sqlite import reading
@@ -27,6 +31,7 @@ from batcher.adapters.sqlite import statements as sql
 from batcher.core.journal import Admission, Entry, Standing
 from batcher.core.model import Row, Ticket
 
+STRETCH: Final = 2  # rows that may lie in the journal where a batch has one
 STANDINGS: Final = {
     "pending": Standing.FRESH,
     "intent": Standing.FOLLOWED,
@@ -44,13 +49,14 @@ def admit(
 ) -> tuple[list[Admission], int]:
     """Say how each entry stands, and return that with the number of rows added."""
     desk = _Desk(db, epoch, allow_changed=allow_changed)
-    desk.look_up([entry.id for entry in entries])
+    if entries:
+        desk.look_up([entry.id for entry in entries])
+
     admissions = [desk.place(entry) for entry in entries]
     return admissions, desk.write()
 
 
-@dataclass(slots=True)
-class _Known:
+class _Known(msgspec.Struct):
     """A row, as far as an entry is compared with it."""
 
     n: int
@@ -76,14 +82,24 @@ class _Desk:
         (self._last,) = db.execute(sql.LAST_NUMBER).fetchone()
 
     def look_up(self, ids: list[str]) -> None:
-        """Read all rows of these ids at once."""
-        listed = orjson.dumps(ids).decode()
-        for row_id, *values in self._db.execute(sql.KNOWN, (self._epoch, listed)):
-            self._rows[row_id] = _Known(*values)
+        """Read all rows of these ids: one after the other as they lie, and the others by id."""
+        first, last = self._find(ids[0]), self._find(ids[-1])
+        if first and last and 0 < last.n - first.n < STRETCH * len(ids):
+            self._keep(self._db.execute(sql.KNOWN_BETWEEN, (self._epoch, first.n, last.n)))
 
-        for row_id in ids:
+        others = [row_id for row_id in ids if row_id not in self._rows]
+        if not others:
+            return
+
+        listed = orjson.dumps(others).decode()
+        self._keep(self._db.execute(sql.KNOWN, (self._epoch, listed)))
+        for row_id in others:
             if "\0" in row_id:  # SQLite's JSON ends a text there
                 self._find(row_id)
+
+    def _keep(self, found: sqlite3.Cursor) -> None:
+        for row_id, *values in found:
+            self._rows[row_id] = _Known(*values)
 
     def place(self, entry: Entry) -> Admission:
         """Say how *entry* stands."""
@@ -111,9 +127,18 @@ class _Desk:
 
     def _place_twin(self, entry: Entry, times: int) -> Admission:
         """Place the *times*-th line of one derived id under an id of its own."""
-        twin = replace(entry, id=f"{entry.id}-{times}", derived=False)
+        twin = Entry(
+            line=entry.line,
+            id=f"{entry.id}-{times}",
+            derived=False,
+            body=entry.body,
+            digest=entry.digest,
+            base=entry.base,
+            problem=entry.problem,
+        )
         self._find(twin.id)
-        return replace(self.place(twin), entry=entry)
+        placed = self.place(twin)
+        return Admission(entry, placed.standing, placed.ticket)
 
     def _place_other_content(self, known: _Known, entry: Entry) -> Admission:
         """Place a line whose id is known with another content."""
@@ -197,14 +222,12 @@ class _Desk:
         self._met[known.n] = known.times
         return known.times
 
-    def _find(self, row_id: str) -> None:
-        """Read one row more."""
-        if row_id in self._rows:
-            return
+    def _find(self, row_id: str) -> _Known | None:
+        """Return the row with this id; it is read unless it is here."""
+        if row_id not in self._rows:
+            self._keep(self._db.execute(sql.KNOWN_ONE, (self._epoch, row_id)))
 
-        values = self._db.execute(sql.KNOWN_ONE, (self._epoch, row_id)).fetchone()
-        if values is not None:
-            self._rows[row_id] = _Known(*values[1:])
+        return self._rows.get(row_id)
 
     def _find_copy(self, entry: Entry, copy: int) -> _Known | None:
         """Return a repetition of *entry*'s id and content, if it was met in any pass."""

@@ -17,22 +17,28 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from batcher.adapters.sqlite import admission, reading
+from batcher.adapters.sqlite import admission, moves, reading
 from batcher.adapters.sqlite import statements as sql
 from batcher.adapters.sqlite.connection import open_reader, open_writer
-from batcher.adapters.sqlite.failures import DiskFull, Locked, transaction, translating
-from batcher.adapters.sqlite.moves import Batch
+from batcher.adapters.sqlite.failures import Locked, transaction, translating
 from batcher.adapters.sqlite.reader import JournalReader
+from batcher.adapters.sqlite.usual import Unusual
 from batcher.core.errors import Fenced, StorageError
 from batcher.core.events import Decide, Event, Withdraw
 from batcher.core.journal import Admission, Entry
 from batcher.core.lifecycle import State
 from batcher.core.model import Ticket
+
+Lengths = Mapping[str, int] | Mapping[str, int | None] | Callable[[], Mapping[str, int]]
+Write = Callable[[sqlite3.Connection, int, Sequence[Event], Counter[str]], list[bool]]
+
+OWN = frozenset(reading.OWN_COUNTERS)
 
 
 class SqliteJournal(JournalReader):
@@ -94,11 +100,11 @@ class SqliteJournal(JournalReader):
     def apply(
         self,
         events: Sequence[Event],
-        outputs: Mapping[str, int] | None = None,
+        outputs: Mapping[str, int] | Callable[[], Mapping[str, int]] | None = None,
         counters: Mapping[str, int] | None = None,
     ) -> list[bool]:
         """Make *events* durable, all or none, and return one answer for each."""
-        taken = set(counters or ()).intersection(reading.OWN_COUNTERS)
+        taken = OWN.intersection(counters or ())
         if taken:
             raise ValueError(f"the journal counts these itself: {', '.join(sorted(taken))}")
 
@@ -151,17 +157,30 @@ class SqliteJournal(JournalReader):
     def _apply(
         self,
         events: Sequence[Event],
-        outputs: Mapping[str, int | None],
+        outputs: Lengths,
         counters: Mapping[str, int],
     ) -> list[bool]:
         """Write events, lengths and counters together."""
-        with self._writing() as epoch:
-            batch = Batch(self._db, epoch, events)
-            batch.write()
-            self._db.executemany(sql.SET_OUTPUT, outputs.items())
-            self._count({**batch.counts, **counters})
+        if len({event.n for event in events}) != len(events):
+            raise ValueError("two events for one row in one call")
 
-        return batch.answers
+        try:
+            return self._transact(moves.write, events, outputs, counters)
+        except Unusual:  # nothing was written, and no line added
+            return self._transact(moves.judge, events, outputs, counters)
+
+    def _transact(
+        self, write: Write, events: Sequence[Event], outputs: Lengths, counters: Mapping[str, int]
+    ) -> list[bool]:
+        """Write in one transaction; the lines come last, when everything else is known to hold."""
+        counts: Counter[str] = Counter()
+        with self._writing() as epoch:
+            answers = write(self._db, epoch, events, counts)
+            lengths = outputs() if callable(outputs) else outputs
+            self._db.executemany(sql.SET_OUTPUT, lengths.items())
+            self._count({**counts, **counters})
+
+        return answers
 
     def _count(self, amounts: Mapping[str, int]) -> None:
         """Add *amounts* to the counters."""
@@ -177,10 +196,12 @@ class SqliteJournal(JournalReader):
             try:
                 with transaction(self._db, sql.BEGIN_WRITING, self._path):
                     yield self._own() if owned else 0
-            except (DiskFull, Locked, Fenced):
+            except (Locked, Fenced):
                 raise  # nothing was written, and SQLite knows it
             except StorageError as failure:
-                self._poison = failure
+                if not failure.disk_full:  # of the journal, or of the lines that go with it
+                    self._poison = failure
+
                 raise
 
     @contextmanager

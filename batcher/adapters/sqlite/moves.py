@@ -1,5 +1,8 @@
 """How events change rows; what they change in the money ledger is in `ledger.py`.
 
+Most events of a run need no judgement (`usual.py`); here is what judges the rest, and all of a call
+in which one was not what it seemed.
+
 Rule: decide first, then write. All rows of a batch are read once, every event is judged by
 `core.lifecycle.move`, and only when no event is illegal does the first statement run. Each
 statement must change exactly one row for each event, or the whole transaction is given up.
@@ -18,10 +21,37 @@ import orjson
 from batcher.adapters.sqlite import statements as sql
 from batcher.adapters.sqlite.ledger import Bill, Ledger, Writes
 from batcher.adapters.sqlite.reading import encoded_error
+from batcher.adapters.sqlite.usual import Usual
 from batcher.core.errors import IllegalMove, StorageError
 from batcher.core.events import Accept, Collect, Decide, Event, Finish, Intend, Rerun, Withdraw
 from batcher.core.lifecycle import Move, State, move
 from batcher.core.model import ErrorKind, RowError
+
+
+def write(
+    db: sqlite3.Connection, epoch: int, events: Sequence[Event], counts: Counter[str]
+) -> list[bool]:
+    """Write *events*, the usual ones the short way; return the answers, and add to *counts*.
+
+    Raises `Unusual` if it must be begun anew, in another transaction, with `judge`.
+    """
+    usual = Usual(epoch, events)
+    usual.write(db, counts)
+    if not usual.rest:
+        return [True] * len(events)
+
+    answers = judge(db, epoch, usual.rest, counts)
+    of_rest = dict(zip((event.n for event in usual.rest), answers, strict=True))
+    return [of_rest.get(event.n, True) for event in events]
+
+
+def judge(
+    db: sqlite3.Connection, epoch: int, events: Sequence[Event], counts: Counter[str]
+) -> list[bool]:
+    """Judge every one of *events* and write them; return the answers, and add to *counts*."""
+    batch = Batch(db, epoch, events, counts)
+    batch.write()
+    return batch.answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +69,15 @@ class _Stand:
 class Batch:
     """Events, judged together and written together."""
 
-    def __init__(self, db: sqlite3.Connection, epoch: int, events: Sequence[Event]) -> None:
-        numbers = {event.n for event in events}
-        if len(numbers) != len(events):
-            raise ValueError("two events for one row in one call")
-
-        self.counts: Counter[str] = Counter()
+    def __init__(
+        self, db: sqlite3.Connection, epoch: int, events: Sequence[Event], counts: Counter[str]
+    ) -> None:
+        self.counts = counts
         self._db = db
         self._epoch = epoch
         self._writes: Writes = {}
         self._ledger = Ledger(epoch, self._writes, self.counts)
-        self._stands = self._read_stands(numbers)
+        self._stands = self._read_stands([event.n for event in events])
         self._owners = self._read_owners(events)
         self.answers = [self._judge(event) for event in events]
 
@@ -63,10 +91,10 @@ class Batch:
                     f"{' '.join(statement.split())}"
                 )
 
-    def _read_stands(self, numbers: set[int]) -> dict[int, _Stand]:
+    def _read_stands(self, numbers: list[int]) -> dict[int, _Stand]:
         """Read what the rows and their last attempts are before their events."""
         stands = {}
-        listed = orjson.dumps(list(numbers)).decode()
+        listed = orjson.dumps(numbers).decode()
         for n, state, generation, job_id, has_result, error, *bill in self._db.execute(
             sql.STAND, (listed,)
         ):

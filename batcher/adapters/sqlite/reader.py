@@ -47,6 +47,11 @@ class JournalReader:
         with self._reading():
             return reading.at(self._db, n)
 
+    def owner(self, job_id: str) -> int | None:
+        """Return the number of the row that has, or gave up, a job, or None."""
+        with self._reading():
+            return reading.owner(self._db, job_id)
+
     def charges(self, after: int, limit: int) -> list[Charge]:
         """Return attempts without a result to show for their money, by row, from *after* on."""
         with self._reading():

@@ -74,6 +74,12 @@ def counters(db: sqlite3.Connection) -> dict[str, int]:
     return dict.fromkeys(OWN_COUNTERS, 0) | dict(db.execute(sql.COUNTERS).fetchall())
 
 
+def owner(db: sqlite3.Connection, job_id: str) -> int | None:
+    """Return the number of the row that has, or gave up, a job, or None."""
+    found = db.execute(sql.JOB_OWNERS, (orjson.dumps([job_id]).decode(),)).fetchone()
+    return None if found is None else int(found[1])
+
+
 def outputs(db: sqlite3.Connection) -> dict[str, int | None]:
     """Return each outcome file's committed length; None = it must be rebuilt."""
     return dict(db.execute(sql.OUTPUTS).fetchall())

@@ -26,6 +26,8 @@ KNOWN: Final = f"""{_KNOWN}
       LEFT JOIN met AS m ON m.n = r.n"""
 KNOWN_ONE: Final = f"""{_KNOWN}
       FROM row AS r LEFT JOIN met AS m ON m.n = r.n WHERE r.id = ?2 AND r.copy = 0"""
+KNOWN_BETWEEN: Final = f"""{_KNOWN}
+      FROM row AS r LEFT JOIN met AS m ON m.n = r.n WHERE r.n BETWEEN ?2 AND ?3 AND r.copy = 0"""
 KNOWN_COPY: Final = f"""{_KNOWN}
       FROM row AS r LEFT JOIN met AS m ON m.n = r.n
      WHERE r.id = ?2 AND r.digest = ?3 AND r.copy = ?4 AND r.copy > 0"""
@@ -98,6 +100,23 @@ SET_REFUND: Final = """
 SET_COST: Final = "UPDATE attempt SET cost = ? WHERE n = ? AND generation = ?"
 ADD_DECISION: Final = """
     INSERT INTO decision (n, epoch, at, move, job_id, note) VALUES (?, ?, ?, ?, ?, ?)"""
+
+# --- Moves of many rows at once, or of rows that were not read before: `usual.py` ---
+
+INTEND_ALL: Final = """
+    UPDATE row SET state = 'intent', generation = ?1
+     WHERE n IN (SELECT value FROM json_each(?2)) AND state = 'pending' AND generation = ?1 - 1"""
+ACCEPT_FREE: Final = """
+    UPDATE row SET state = 'accepted', job_id = ?1, accepted_at = ?2, error = NULL
+     WHERE n = ?3 AND state = 'intent'
+       AND NOT EXISTS (SELECT 1 FROM row WHERE job_id = ?1)
+       AND NOT EXISTS (SELECT 1 FROM attempt WHERE job_id = ?1 AND given_up = 1)"""
+CLOSE_ACCEPTED: Final = """
+    UPDATE attempt SET answered_at = ?2, verdict = 'accept', job_id = ?1, request_id = ?4
+     WHERE n = ?3 AND generation = (SELECT generation FROM row WHERE n = ?3) AND verdict IS NULL"""
+SUCCEED_ALL: Final = """
+    UPDATE row SET state = 'succeeded', error = NULL, result = NULL
+     WHERE n IN (SELECT value FROM json_each(?2)) AND state = ?1"""
 
 COUNT: Final = """
     INSERT INTO counter (name, value) VALUES (?, ?)

@@ -4,9 +4,9 @@ Rule: journal and outcome files are touched by this task alone. Whoever says som
 it is durable (`await commit(event)`); what many tasks say within a few milliseconds shares one
 write, one fsync of each outcome file and one transaction.
 
-The order inside a group is what makes a crash harmless: outcome lines are appended and synced
-first, then one transaction commits the moves together with the files' new lengths. A crash in
-between leaves lines that the journal does not know; the next start cuts them off.
+The order inside a group is what makes a crash harmless: one transaction makes the moves, then the
+outcome lines are appended and synced, then it commits together with the files' new lengths. A crash
+in between leaves lines that the journal does not know; the next start cuts them off.
 
 A full disk is waited for. After any other failure nothing more is written, so nothing new is sent:
 everybody who waits is answered with it, and job ids that come in until `close` are rescued.
@@ -14,7 +14,7 @@ everybody who waits is answered with it, and job ids that come in until `close` 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
@@ -27,13 +27,15 @@ from batcher.core.journal import Admission, Entry, Journal
 from batcher.core.lifecycle import Move, State
 from batcher.core.model import Ticket
 from batcher.engine.books.decide import Rewritable
+from batcher.engine.books.group import Group
 from batcher.engine.books.rescue import Rescue
 from batcher.engine.notices import Notices
 
 R = TypeVar("R")
 
-LINGER_S = 0.002  # lets a group gather; an fsync takes 0.2 ms on a fast disk and 10 on a slow one
-GROUP_MAX = 2_000  # events in one transaction
+LINGER_S = 0.005  # at the most, for a group to gather; who comes alone waits for one look of it
+LOOKS = 5  # at whether a group still grows
+GROUP_GOOD = 250  # events; more of them make none cheaper
 DISK_FULL_RETRY_S = 1.0  # a try costs one write; whoever freed some space sees it go on
 
 OUTCOME_OF = {
@@ -67,19 +69,6 @@ class Outcomes(Rewritable, Protocol):
         ...
 
 
-class _Wish:
-    """One event and whoever waits for it."""
-
-    __slots__ = ("answer", "done", "event", "failure", "ticket")
-
-    def __init__(self, event: Event, ticket: Ticket | None) -> None:
-        self.event = event
-        self.ticket = ticket
-        self.done = anyio.Event()
-        self.answer = False
-        self.failure: Exception | None = None
-
-
 class Recorder:
     """The one writer."""
 
@@ -101,7 +90,7 @@ class Recorder:
         self._offload = offload
         self._linger_s = linger_s
         self._on_failure = on_failure
-        self._wishes: list[_Wish] = []
+        self._groups: deque[Group] = deque()  # that are not written yet; the last one is open
         self._counters: Counter[str] = Counter()
         self._bell = anyio.Event()
         self._turn = anyio.Lock()
@@ -119,17 +108,21 @@ class Recorder:
         *ticket* says whose job an `Accept` brings: if it cannot be committed, it is rescued.
         """
         if self.failure is not None:
-            await self._keep([_Wish(event, ticket)])
+            await self._keep([(event, ticket)])
             raise self.failure
 
-        wish = _Wish(event, ticket)
-        self._wishes.append(wish)
-        self._bell.set()
-        await wish.done.wait()
-        if wish.failure is not None:
-            raise wish.failure
+        groups = self._groups
+        if not groups or not groups[-1].takes(event.n):
+            groups.append(Group())
+            self._bell.set()
 
-        return wish.answer
+        group = groups[-1]
+        place = group.add(event, ticket)
+        await group.done.wait()
+        if group.failure is not None:
+            raise group.failure
+
+        return group.answers[place]
 
     async def admit(self, entries: Sequence[Entry], *, allow_changed: bool) -> list[Admission]:
         """Note manifest rows and learn how each stands."""
@@ -176,55 +169,48 @@ class Recorder:
             raise self.failure
 
     async def _write_groups(self) -> None:
-        while not (self._closing and not self._wishes):
+        while not (self._closing and not self._groups):
             await self._bell.wait()
             self._bell = anyio.Event()
-            if self._wishes and self._linger_s and not self._closing:
-                await anyio.sleep(self._linger_s)
-
-            while self._wishes:
-                await self._write_group()
+            while self._groups:
+                await self._gather(self._groups[0])
+                await self._write_group(self._groups.popleft())
 
         if self._counters and self.failure is None:
             await self._write([])
+
+    async def _gather(self, group: Group) -> None:
+        """Wait for as long as more joins *group*, up to the linger: a large one costs less."""
+        for _ in range(LOOKS if self._linger_s else 0):
+            found = len(group.events)
+            if self._closing or found >= GROUP_GOOD or len(self._groups) > 1:
+                return
+
+            await anyio.sleep(self._linger_s / LOOKS)
+            if len(group.events) == found:
+                return
 
     def close(self) -> None:
         """Let `run` write what waits and end."""
         self._closing = True
         self._bell.set()
 
-    def _next_group(self) -> list[_Wish]:
-        """Take wishes off the queue, up to the first row that is in the group already."""
-        rows: set[int] = set()
-        group: list[_Wish] = []
-        for wish in self._wishes[:GROUP_MAX]:
-            if wish.event.n in rows:
-                break
-
-            rows.add(wish.event.n)
-            group.append(wish)
-
-        del self._wishes[: len(group)]
-        return group
-
-    async def _write_group(self) -> None:
-        group = self._next_group()
+    async def _write_group(self, group: Group) -> None:
         try:
-            answers = await self._write([wish.event for wish in group])
+            group.answers = await self._write(group.events)
         except Exception as error:
             self._fail(error)
-            lost = [*group, *self._wishes]
-            self._wishes.clear()
-            await self._keep(lost)
-            for wish in lost:
-                wish.failure = error
-                wish.done.set()
+            lost = [group, *self._groups]
+            self._groups.clear()
+            unwritten = [pair for each in lost for pair in each.unwritten()]
+            await self._keep(unwritten)
+            for each in lost:
+                each.failure = error
+                each.done.set()
 
             return
 
-        for wish, answer in zip(group, answers, strict=True):
-            wish.answer = answer
-            wish.done.set()
+        group.done.set()
 
     async def _write(self, events: list[Event]) -> list[bool]:
         """Write one group; wait and try again for as long as the disk is full."""
@@ -278,23 +264,25 @@ class Recorder:
             self._notices.tell("journal.failed", text, urgent=True)
             self._on_failure(error)
 
-    async def _keep(self, wishes: Sequence[_Wish]) -> None:
-        lines = [self._rescue.line_of(wish.event, wish.ticket) for wish in wishes]
+    async def _keep(self, lost: Sequence[tuple[Event, Ticket | None]]) -> None:
+        lines = [self._rescue.line_of(event, ticket) for event, ticket in lost]
         with anyio.CancelScope(shield=True):
             await self._offload(lambda: self._rescue.keep(lines))
 
     def _durably(self, events: list[Event], counters: dict[str, int]) -> list[bool]:
         lines = [(OUTCOME_OF[e.move], e.record) for e in events if isinstance(e, Finish)]
-        if lines:
-            self._journal.outputs()  # raises `Fenced`: the files may be another process's by now
+        lengths: dict[str, int] = {}
 
-        lengths = self._outcomes.append(lines) if lines else {}
+        def append() -> dict[str, int]:
+            lengths.update(self._outcomes.append(lines))
+            return lengths
+
         try:
-            return self._journal.apply(events, lengths, counters)
+            return self._journal.apply(events, append if lines else None, counters)
         except StorageError as error:
             # After any other failure nobody knows whether the commit is on the disk, and the files
             # may be another process's by now: the next start reads the journal and cuts them back.
-            if error.disk_full and lines:  # else they are of a group that is committed
+            if error.disk_full and lengths:  # else the last lines are of a group that is committed
                 self._outcomes.take_back()
 
             raise
