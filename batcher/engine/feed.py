@@ -2,27 +2,32 @@
 
 Rule: a row is fed only if the journal says that it was never submitted, or that no submit of it
 made a job. So running the same command again resumes, whatever happened in between, and order,
-line numbers and blank lines of the manifest do not matter.
+line numbers and blank lines of the manifest do not matter. What may be wrong with a row is looked
+for right before it is fed, so that a row which has its outcome costs a look into the journal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import anyio
 
+from batcher.adapters.manifest import judge
 from batcher.core.errors import UsageError
 from batcher.core.journal import Admission, Entry, Standing
 from batcher.core.lifecycle import Move
-from batcher.core.model import ErrorKind, RowError, Ticket
+from batcher.core.model import ErrorKind, Row, RowError, Ticket
 from batcher.core.settings import ADMIT_ROWS
 from batcher.engine.books.record import Offload
 from batcher.engine.context import Context
+from batcher.engine.rows import ProviderCheck
+from batcher.providers.base import Problem
 
 PAGE_ROWS = 500
 CHUNK_S = 0.2  # a plain file gives a thousand rows in a few milliseconds
 
+SETTLED = (Standing.FOLLOWED, Standing.ENDED)  # somebody looks after it, or has
 End = tuple[Ticket, RowError, str | None]  # a row, why it ends, and the text of an unreadable line
 
 
@@ -47,6 +52,7 @@ class Feed:
         self._collect = collect
         self._resend = resend  # a submit that was not answered; False: it cannot be sent again
         self._frees = frees  # a row in doubt; True: it may be submitted all the same
+        self._check = ProviderCheck(context.provider, self._warn)
         self._taken_up: set[int] = set()  # rows that are in flight since an earlier process
         self.reading = True
 
@@ -132,19 +138,32 @@ class Feed:
         while chunk := await self._offload(lambda: self._next_chunk(entries)):
             allow = context.settings.allow_changed
             admissions = await context.recorder.admit(chunk, allow_changed=allow)
-            await self._finish_all(Move.REJECT, _rejections(admissions))
-            for admission in admissions:
-                await self._take(admission)
+            concerned = [each for each in admissions if each.standing not in SETTLED]
+            if concerned:
+                await self._let_in(concerned)
 
         self.reading = False
+
+    async def _let_in(self, admissions: Sequence[Admission]) -> None:
+        """Reject the rows that cannot be used, and act on how the others stand."""
+        rejected = await self._reject(partial(self._rejections, admissions))
+        for admission in admissions:
+            await self._take(admission, rejected)
+
+    async def _reject(self, unfit: Callable[[], list[End]]) -> set[int]:
+        """Give rows that are *unfit* their outcome, and return which those are."""
+        ends = await self._offload(unfit)
+        await self._finish_all(Move.REJECT, ends)
+        return {ticket.row.n for ticket, _, _ in ends}
 
     def _next_chunk(self, entries: Iterator[Entry]) -> list[Entry]:
         """Read on for a while: a slow pipe's rows do not wait for a thousand others."""
         chunk: list[Entry] = []
-        until = self._context.clock.thread_time() + CHUNK_S
+        now = self._context.clock.thread_time
+        until = now() + CHUNK_S
         for entry in entries:
             chunk.append(entry)
-            if len(chunk) == ADMIT_ROWS or self._context.clock.thread_time() > until:
+            if len(chunk) == ADMIT_ROWS or now() > until:
                 break
 
         return chunk
@@ -158,9 +177,11 @@ class Feed:
 
         after = 0
         while page := await context.recorder.ask(lambda j: j.unseen(after, PAGE_ROWS)):  # noqa: B023
+            after = page[-1].row.n
+            rejected = await self._reject(partial(self._unfit, page))
             for ticket in page:
-                await self._feed(ticket)
-                after = ticket.row.n
+                if ticket.row.n not in rejected:
+                    await self._feed(ticket)
 
         self.reading = False
 
@@ -170,13 +191,14 @@ class Feed:
             await self._context.slots.acquire()
             self._submit(ticket)
 
-    async def _take(self, admission: Admission) -> None:
+    async def _take(self, admission: Admission, rejected: set[int]) -> None:
         """Act on how one entry stands."""
         entry, context = admission.entry, self._context
         match admission.standing:
-            case Standing.FRESH if entry.problem is None:
+            case Standing.FRESH:
                 assert admission.ticket is not None  # noqa: S101  # a fresh one has its ticket
-                await self._feed(admission.ticket)
+                if admission.ticket.row.n not in rejected:
+                    await self._feed(admission.ticket)
             case Standing.CHANGED:
                 raise UsageError(
                     f"{context.frozen.manifest}, line {entry.line}: row {entry.id!r} has changed "
@@ -191,8 +213,38 @@ class Feed:
                     "sent, and so do others like it (see log.jsonl). A new id makes it a new row",
                     once="changed_late",
                 )
-            case _:  # looked after already, or rejected
+            case _:  # repeated, and rejected
                 pass
+
+    # --- What is wrong with rows -----------------------------------------------------------------
+
+    def _rejections(self, admissions: Iterable[Admission]) -> list[End]:
+        """Return the rows of a chunk that cannot be used, each with the reason."""
+        ends: list[End] = []
+        for admission in admissions:
+            entry, ticket = admission.entry, admission.ticket
+            if ticket is None:
+                continue
+
+            if admission.standing is Standing.REPEATED:
+                ends.append((ticket, _repeated(ticket), entry.raw))
+            elif error := entry.problem or self._fault(ticket.row, entry.line):
+                ends.append((ticket, error, entry.raw))
+
+        return ends
+
+    def _unfit(self, tickets: Iterable[Ticket]) -> list[End]:
+        """Return the rows of the journal that cannot be used, each with the reason."""
+        faults = ((ticket, self._fault(ticket.row, ticket.row.line)) for ticket in tickets)
+        return [(ticket, error, None) for ticket, error in faults if error is not None]
+
+    def _fault(self, row: Row, line: int) -> RowError | None:
+        """Return why a row cannot be used, or None; its local files are looked up."""
+        return judge(self._check, line, row.values(), row.base or "")[1]
+
+    def _warn(self, problem: Problem) -> None:
+        text = f"column {problem.field!r}: {problem.message}"
+        self._context.notices.tell("rows.column", text, once=f"column {problem.field}")
 
     async def _finish_all(self, move: Move, ends: Sequence[End]) -> None:
         """Give rows that are not in flight their outcome; all of them share a few commits.
@@ -215,19 +267,6 @@ class Feed:
                 "rows.vanished",
                 f"rows that are no longer in the manifest are not sent; they stay pending: {names}",
             )
-
-
-def _rejections(admissions: Sequence[Admission]) -> list[End]:
-    """Return the rows of a chunk that cannot be used, each with the reason."""
-    ends: list[End] = []
-    for admission in admissions:
-        entry, ticket = admission.entry, admission.ticket
-        if ticket is not None and admission.standing is Standing.REPEATED:
-            ends.append((ticket, _repeated(ticket), entry.raw))
-        elif ticket is not None and entry.problem is not None:
-            ends.append((ticket, entry.problem, entry.raw))
-
-    return ends
 
 
 def _repeated(ticket: Ticket) -> RowError:

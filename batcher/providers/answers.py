@@ -102,13 +102,21 @@ def doubt(response: Response, said: Said, why: str) -> Doubt:
     return Doubt(error)
 
 
+def accepted(response: Response, job_id: str | None) -> Accepted | None:
+    """Return that a job was made, as nearly every answer says: a 2xx that names it."""
+    if job_id is None or not 200 <= response.status < 300:
+        return None
+
+    return Accepted(job_id, request_id_of(response))
+
+
 def submit_verdict(response: Response, said: Said, job_id: str | None) -> SubmitVerdict:
     """Say what an answer to a submit means; *job_id* is what stands where the API puts it."""
     status = response.status
-    if 200 <= status < 300:
-        if job_id is not None:
-            return Accepted(job_id, request_id_of(response))
+    if made := accepted(response, job_id):
+        return made
 
+    if 200 <= status < 300:
         return doubt(response, said, f"HTTP {status} without a readable job id")
 
     if job_id is not None:

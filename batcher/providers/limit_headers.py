@@ -18,13 +18,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
+from itertools import chain
 from typing import Final
+
+import msgspec
 
 from batcher.core.exchange import Response
 from batcher.core.pacing.rates import DAY_S, WindowSeen
-from batcher.providers.waiting import reset_at, retry_after_s
+from batcher.providers.waiting import RETRY_AFTER, reset_at, retry_after_s
 
+PLAIN: Final = tuple(  # count, left and opening of one window
+    (f"{prefix}-limit", f"{prefix}-remaining", f"{prefix}-reset")
+    for prefix in ("x-ratelimit", "x-ratelimit-daily", "ratelimit")
+)
+POLICIES: Final = ("ratelimit-policy", "x-ratelimit-policy", "ratelimit-limit")
+STATES: Final = "ratelimit"
+HIT: Final = "x-ratelimit-type"
+NAMES: Final = frozenset({*chain.from_iterable(PLAIN), *POLICIES, STATES, HIT, RETRY_AFTER})
 TYPES: Final = {"minute": 60.0, "daily": DAY_S}
 HEADER_CHARS_MAX: Final = 1_000  # of one header; a real policy has some dozens
 ITEMS_MAX: Final = 20  # windows in one header
@@ -38,8 +49,7 @@ _RESET = re.compile(r"\b(?:reset|t)\s*=\s*(\d{1,12})", re.ASCII)
 _LIMIT = re.compile(r"\blimit\s*=\s*(\d{1,9})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
+class _Told(msgspec.Struct, frozen=True):
     """What is told of a window whose length stands elsewhere, or nowhere."""
 
     name: str
@@ -56,23 +66,22 @@ def windows(response: Response, unnamed_s: float | None = None) -> tuple[WindowS
     A window never opens later than its own length from now: a skewed clock costs no more.
     """
     headers, now = response.headers, response.received_at
+    if NAMES.isdisjoint(headers):  # as nearly every answer of most APIs
+        return ()
+
     policies = list(_policies(headers))
     found = [window for _name, window in policies]
-    told = [
-        _plain(headers, "x-ratelimit-", now, unnamed_s),
-        _plain(headers, "x-ratelimit-daily-", now, DAY_S),
-        _plain(headers, "ratelimit-", now, None),
-        *_states(headers, now),
-    ]
+    told = (*_plain(headers, now, unnamed_s), *_states(headers, now))
     found += [window for each in told if (window := _placed(each, policies, now))]
-    found += _hit(response)
-    found += _asked_to_wait(response)
+    if response.status >= 400:
+        found += (*_hit(response), *_asked_to_wait(response))
+
     return _joined(found, now)
 
 
 def _policies(headers: Mapping[str, str]) -> Iterator[tuple[str, WindowSeen]]:
     """Yield the windows that a header names together with their lengths, each with its name."""
-    for header in ("ratelimit-policy", "x-ratelimit-policy", "ratelimit-limit"):
+    for header in POLICIES:
         for item in _items(headers, header):
             length, name = _first(_LENGTH, item), _NAME.match(item)
             count = _first(_QUOTA, item) if name else _counted(item)
@@ -82,7 +91,10 @@ def _policies(headers: Mapping[str, str]) -> Iterator[tuple[str, WindowSeen]]:
 
 def _states(headers: Mapping[str, str], now: float) -> Iterator[_Told]:
     """Yield what a `RateLimit` header tells: one window in the older drafts, several in newer."""
-    items = _items(headers, "ratelimit")
+    items = _items(headers, STATES)
+    if not items:
+        return
+
     named = [item for item in items if _NAME.match(item)]
     for item in named or [",".join(items)]:
         name, reset = _NAME.match(item), _RESET.search(item)
@@ -91,12 +103,14 @@ def _states(headers: Mapping[str, str], now: float) -> Iterator[_Told]:
         yield _Told(name[1] if name else "", _first(_LIMIT, item), left, opens_at)
 
 
-def _plain(headers: Mapping[str, str], prefix: str, now: float, period_s: float | None) -> _Told:
-    """Return what three headers of one prefix tell."""
-    count, left, reset = (
-        headers.get(prefix + word, "") for word in ("limit", "remaining", "reset")
-    )
-    return _Told("", _counted(count) or None, _counted(left), reset_at(reset, now), period_s)
+def _plain(headers: Mapping[str, str], now: float, unnamed_s: float | None) -> Iterator[_Told]:
+    """Yield what each three headers of one prefix tell."""
+    periods = (unnamed_s, DAY_S, None)
+    for (limit, remaining, reset), period_s in zip(PLAIN, periods, strict=True):
+        count, left = _counted(headers.get(limit, "")), _counted(headers.get(remaining, ""))
+        if count is not None or left is not None:
+            opens_at = reset_at(headers.get(reset, ""), now)
+            yield _Told("", count or None, left, opens_at, period_s)
 
 
 def _placed(told: _Told, policies: list[tuple[str, WindowSeen]], now: float) -> WindowSeen | None:
@@ -125,7 +139,7 @@ def _length(told: _Told, policies: list[tuple[str, WindowSeen]]) -> float | None
 
 def _hit(response: Response) -> Iterator[WindowSeen]:
     """Yield the window that a 429 names as the one that is used up."""
-    word = response.headers.get("x-ratelimit-type", "").strip().lower()
+    word = response.headers.get(HIT, "").strip().lower()
     if response.status == 429 and word in TYPES:
         wait_s = retry_after_s(response)
         opens_at = response.received_at + wait_s if wait_s else None
@@ -136,10 +150,10 @@ def _asked_to_wait(response: Response) -> Iterator[WindowSeen]:
     """Yield the time for which an error asks everybody to stay away (RFC 9110, 10.2.3).
 
     A 429 does so too, but closes the lane by its verdict, and a probe follows. Under a 2xx or a 3xx
-    the header is about this one job or address.
+    the header would be about this one job or address.
     """
-    wait_s = retry_after_s(response) if response.status >= 400 else None
-    if wait_s and response.status != 429:
+    wait_s = None if response.status == 429 else retry_after_s(response)
+    if wait_s:
         yield WindowSeen(wait_s, left=0, opens_at=response.received_at + wait_s)
 
 
@@ -147,24 +161,35 @@ def _joined(found: Iterable[WindowSeen], now: float) -> tuple[WindowSeen, ...]:
     """Return one window for each length: the lowest count, the least left, the latest opening."""
     joined: dict[float, WindowSeen] = {}
     for one in found:
-        other = joined.get(one.period_s, one)
-        opens = [at for at in (one.opens_at, other.opens_at) if at is not None]
-        joined[one.period_s] = WindowSeen(
-            one.period_s,
-            min((n for n in (one.count, other.count) if n is not None), default=None),
-            min((n for n in (one.left, other.left) if n is not None), default=None),
-            min(max(opens), now + one.period_s) if opens else None,
-        )
+        other = joined.get(one.period_s)
+        lowest = one if other is None else _lowest(one, other)
+        ends_at = now + lowest.period_s
+        if lowest.opens_at is not None and lowest.opens_at > ends_at:
+            lowest = replace(lowest, opens_at=ends_at)
+
+        joined[one.period_s] = lowest
 
     return tuple(joined[period_s] for period_s in sorted(joined))
 
 
+def _lowest(one: WindowSeen, other: WindowSeen) -> WindowSeen:
+    """Return what two tellings of the same window allow together."""
+    opens = [at for at in (one.opens_at, other.opens_at) if at is not None]
+    return WindowSeen(
+        one.period_s,
+        min((n for n in (one.count, other.count) if n is not None), default=None),
+        min((n for n in (one.left, other.left) if n is not None), default=None),
+        max(opens, default=None),
+    )
+
+
 def _items(headers: Mapping[str, str], name: str) -> list[str]:
-    return headers.get(name, "")[:HEADER_CHARS_MAX].split(",")[:ITEMS_MAX]
+    text = headers.get(name)
+    return text[:HEADER_CHARS_MAX].split(",")[:ITEMS_MAX] if text else []
 
 
 def _counted(text: str) -> int | None:
-    found = _COUNT.match(text)
+    found = _COUNT.match(text) if text else None
     return int(found[1]) if found else None
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
-from typing import cast
 
 import orjson
 
@@ -40,13 +39,16 @@ class Kind(StrEnum):
     ARRAY = "an array"
 
 
+TEXT = (Kind.STRING,)
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter of an API, under the API's own name."""
 
     name: str
     about: str  # one line for a person
-    kinds: tuple[Kind, ...] = (Kind.STRING,)
+    kinds: tuple[Kind, ...] = TEXT
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     required: bool = False
@@ -57,6 +59,9 @@ class Parameter:
         """Say what is wrong with a value and what is allowed, or return None."""
         if self.choices and value not in self.choices:
             return f"is {_shown(value)}; allowed are: {', '.join(self.choices)}"
+
+        if self.kinds == TEXT and isinstance(value, str) and value.isascii():  # as most are
+            return self.check(value) if self.check is not None else None
 
         if not any(_is_of(kind, value) for kind in self.kinds):
             return f"must be {' or '.join(self.kinds)}, not {_shown(value)}"
@@ -72,14 +77,14 @@ class Parameter:
 
 def _is_of(kind: Kind, value: object) -> bool:
     """Tell whether a JSON value is of a kind; a boolean is never a number."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
     match kind:
         case Kind.STRING:
             return isinstance(value, str)
         case Kind.INTEGER:
-            return number and isinstance(value, int)
+            return isinstance(value, int) and not isinstance(value, bool)
         case Kind.NUMBER:
-            return number and (isinstance(value, int) or math.isfinite(cast("float", value)))
+            is_whole = isinstance(value, int) and not isinstance(value, bool)
+            return is_whole or (isinstance(value, float) and math.isfinite(value))
         case Kind.BOOLEAN:
             return isinstance(value, bool)
         case Kind.OBJECT:
@@ -102,10 +107,15 @@ def chosen(
     """
     found: dict[str, object] = {}
     for parameter in parameters:
-        said = (row.get(parameter.name), run.get(parameter.name), parameter.default)
-        value = next((value for value in said if value is not None and value != ""), None)
-        if value is not None:
-            found[parameter.name] = value
+        name = parameter.name
+        value = row.get(name)
+        if value is None or value == "":
+            value = run.get(name)
+            if value is None or value == "":
+                value = parameter.default
+
+        if value is not None and value != "":
+            found[name] = value
 
     return found
 

@@ -27,6 +27,7 @@ PAGE_BYTES_MAX = 8_192  # of an HTML page that is searched for something readabl
 _BOM = b"\xef\xbb\xbf"
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)|\x1b.")
 _DECIMAL = re.compile(r"-?\d{1,12}(?:\.\d{0,9})?", re.ASCII)
+_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]+")  # what no URL encodes (RFC 3986, 2.3)
 _PAGE_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{1,500})", re.IGNORECASE)
 _PAGE_NOISE = re.compile(
     r"<(?:script|style)\b.*?(?:</(?:script|style)>|\Z)|<[^>]*>|<[^>]*\Z", re.I | re.S
@@ -73,11 +74,16 @@ def job_id_of(value: object) -> str | None:
 
 def encoded(job_id: str) -> str:
     """Return a job id as one piece of a URL: every reserved character, also `/`, is encoded."""
-    return quote(job_id, safe="")
+    return job_id if _UNRESERVED.fullmatch(job_id) else quote(job_id, safe="")
 
 
 def clean(text: str, chars_max: int = TEXT_CHARS_MAX) -> str:
     """Return *text* as one printable line: no escape sequences, control or bidi characters."""
+    if len(text) <= chars_max:
+        line = " ".join(text.split())
+        if line.isprintable():  # as it nearly always is; an escape character is not
+            return line
+
     bounded = _ANSI.sub("", text[: chars_max * 10])
     line = "".join(char for char in " ".join(bounded.split()) if char.isprintable())
     return line if len(line) <= chars_max else line[: chars_max - 1] + "…"
@@ -146,6 +152,9 @@ def fields_of(value: object) -> dict[str, list[str]] | None:
 
     Read are `{"width": ["…"]}`, `{"width": "…"}` and `[{"field": "width", "messages": ["…"]}]`.
     """
+    if not value:
+        return None
+
     if isinstance(value, list):
         items = [as_object(item) for item in value]
         pairs = [(item.get("field"), item.get("messages", item.get("message"))) for item in items]
@@ -168,8 +177,9 @@ def _lines(value: object) -> list[str]:
 
 def request_id_of(response: Response) -> str | None:
     """Return the server's own id of this call, which its support will ask for."""
+    headers = response.headers
     for name in _REQUEST_ID_HEADERS:
-        if value := clean(response.headers.get(name, ""), WORD_CHARS_MAX):
+        if name in headers and (value := clean(headers[name], WORD_CHARS_MAX)):
             return value
 
     return None

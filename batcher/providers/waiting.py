@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from batcher.core.exchange import Response
 from batcher.providers.reading import clean, number_of
 
+RETRY_AFTER = "retry-after"
 WAIT_S_MAX = 32 * 86_400.0  # no limit we know of lasts longer than a month
 EPOCH_S_MIN = 1e9  # a reset from here on (2001) is a moment, below it is a wait
 
@@ -27,7 +28,10 @@ def retry_after_s(response: Response) -> float | None:
     RFC 9110, 10.2.3: seconds or an HTTP date. Of several values the longest counts. The past is 0;
     what is not readable, or further off than any limit lasts, is ignored.
     """
-    header = clean(response.headers.get("retry-after", ""))
+    header = clean(response.headers.get(RETRY_AFTER, ""))
+    if not header:
+        return None
+
     waits: list[object] = [piece.strip() for piece in _HTTP_DATE.sub("", header).split(",")]
     waits += [_seconds_until(date, response.received_at) for date in _HTTP_DATE.findall(header)]
     sane = [wait for wait in map(wait_of, waits) if wait is not None]
@@ -49,6 +53,11 @@ def moment_of(value: object, now: float) -> float | None:
     if at is None and isinstance(value, str):
         at = _iso(value)
 
+    return _to_come(at, now)
+
+
+def _to_come(at: float | None, now: float) -> float | None:
+    """Return a moment, unless it has passed or lies beyond any limit."""
     return at if at is not None and 0 < at - now <= WAIT_S_MAX else None
 
 
@@ -57,11 +66,14 @@ def reset_at(value: object, now: float) -> float | None:
 
     Both are met under the same names. None for what is neither, or has passed.
     """
+    if not value:
+        return None
+
     number = number_of(value)
-    if number is None or number >= EPOCH_S_MIN:
+    if number is None:
         return moment_of(value, now)
 
-    return moment_of(now + number, now)
+    return _to_come(number if number >= EPOCH_S_MIN else now + number, now)
 
 
 def _iso(text: str) -> float | None:

@@ -45,6 +45,9 @@ def found_files(said: object, base: str) -> tuple[LocalFile, ...] | str:
 
     Relative paths are below *base*. The text goes on from the word `file`.
     """
+    if said is None:
+        return ()
+
     names = file_names(said)
     if said == [] or len(names) > FILES_MAX:
         return f"names {len(names)} files; write one path, or a list of up to {FILES_MAX}"

@@ -39,17 +39,17 @@ def json_lines(opened: Opened) -> Lines:
         )
 
     for number, raw in enumerate(opened, opened.number):
-        text = raw.strip(BLANK)
         if is_cut(raw):
             yield bad_line(number, TOO_LONG, raw, opened.stream)
-        elif text:
-            yield _json_line(number, text, is_torn=not raw.endswith(b"\n"))
+        elif text := raw.strip(BLANK):
+            yield _json_line(number, text, raw)
 
 
-def _json_line(number: int, text: bytes, *, is_torn: bool) -> Line | BadLine:
+def _json_line(number: int, text: bytes, raw: bytes) -> Line | BadLine:
     try:
         values = orjson.loads(text)
     except orjson.JSONDecodeError as error:
+        is_torn = not raw.endswith(b"\n")
         return bad_line(number, TORN if is_torn else f"is not JSON: {_where(error)}", text)
 
     if not isinstance(values, dict):

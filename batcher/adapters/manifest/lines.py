@@ -9,7 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any, BinaryIO
+
+import msgspec
 
 from batcher.core.errors import UsageError
 from batcher.core.settings import LINE_BYTES_MAX, RAW_CHARS_MAX
@@ -20,8 +24,7 @@ DRAIN_BYTES = 65_536
 TOO_LONG = f"is longer than {LINE_BYTES_MAX:,} bytes"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """One line that could be read."""
 
     number: int
@@ -31,8 +34,7 @@ class Line:
     id: str | None = None  # given by the format, not by a value
 
 
-@dataclass(frozen=True, slots=True)
-class BadLine:
+class BadLine(msgspec.Struct, frozen=True):
     """One line that could not be read."""
 
     number: int
@@ -68,12 +70,9 @@ class Opened:
         return cls(source, stream, first, number)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield every line; one without a newline that is longer than the limit is cut there."""
-        if self.first:
-            yield self.first
-
-        while raw := self.stream.readline(LINE_BYTES_MAX + 1):
-            yield raw
+        """Return every line; one without a newline that is longer than the limit is cut there."""
+        others = iter(partial(self.stream.readline, LINE_BYTES_MAX + 1), b"")
+        return chain((self.first,), others) if self.first else others
 
 
 def is_cut(raw: bytes) -> bool:

@@ -31,13 +31,13 @@ from typing import IO, BinaryIO, cast
 
 from batcher.adapters.manifest.formats import RUN_FILE, image_files, json_lines, text_lines
 from batcher.adapters.manifest.lines import Lines, Opened
-from batcher.adapters.manifest.rows import RowCheck, RowReader
+from batcher.adapters.manifest.rows import RowCheck, RowReader, judge
 from batcher.adapters.manifest.table import csv_lines
 from batcher.core.errors import UsageError
 from batcher.core.journal import Entry
 from batcher.core.names import kind_of
 
-__all__ = ["Manifest", "RowCheck", "count_rows", "open_manifest"]
+__all__ = ["Manifest", "RowCheck", "count_rows", "judge", "open_manifest"]
 
 STDIN = "-"
 READ_BYTES = 262_144
@@ -65,13 +65,18 @@ class Manifest:
     stdin: BinaryIO | None = None
     is_table: bool = False  # its lines are counted as records; known once `entries` has begun
 
-    def entries(self, check: RowCheck, *, limit: int | None = None) -> Iterator[Entry]:
+    def entries(
+        self, check: RowCheck, *, limit: int | None = None, judged: bool = True
+    ) -> Iterator[Entry]:
         """Read the first *limit* rows, lazily; bad rows count, blank lines do not.
+
+        Not *judged*: an entry says what is wrong with its line or its id, and no more. Whoever is
+        going to use the row asks `judge` for the rest, its local files among it.
 
         Can be called again, except for standard input. Raises `UsageError`, with the file and the
         line, if the file cannot be read any further.
         """
-        rows = RowReader(self.base, check)
+        rows = RowReader(self.base, check, judged=judged)
         number = 0
         try:
             with self._lines() as lines:

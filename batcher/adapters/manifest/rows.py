@@ -3,6 +3,7 @@
 Rule: the body is the row's own bytes wherever the manifest holds JSON, so that nothing is lost on
 the way through; the digest is taken of its canonical form, so that the order of keys and blanks
 mean nothing. The first thing that is wrong becomes the problem, and the entry is made all the same.
+What is wrong with the values is looked for at once, or later and only in the rows that are used.
 """
 
 from __future__ import annotations
@@ -39,11 +40,12 @@ class RowCheck(Protocol):
 
 
 class RowReader:
-    """Makes entries of lines."""
+    """Makes entries of lines. *judged*: what is wrong with their values is looked for at once."""
 
-    def __init__(self, base: str, check: RowCheck) -> None:
+    def __init__(self, base: str, check: RowCheck, *, judged: bool = True) -> None:
         self._base = base
         self._check = check
+        self._judged = judged
 
     def entry(self, line: Line | BadLine) -> Entry:
         """Return the entry of a line, whatever stands in it."""
@@ -100,26 +102,38 @@ class RowReader:
             text = repr(values) if body is None else body.decode()
             return _unreadable(_bad(number, TOO_DEEP, text))
 
-        row_id, fault = _checked_id(number, _exact(own_id, body))
-        said = values.get("file")
-        found = found_files(said, base)
-        files = () if isinstance(found, str) else found
-        problem = _problem(number, "file", found) if isinstance(found, str) else None
+        row_id, problem = _checked_id(number, _exact(own_id, body))
+        files: tuple[LocalFile, ...] = ()
+        if self._judged and problem is None:
+            files, problem = judge(self._check, number, values, base)
+
         return Entry(
             line=number,
             id=row_id or _derived_id(digest),
             derived=row_id is None,
             body=body,
             digest=digest[:DIGEST_BYTES],
-            base=base_of(said, base),
-            problem=fault or problem or self._check.fault(values, files),
+            base=base_of(values["file"], base) if "file" in values else None,
+            problem=problem,
             files=files,
         )
 
 
+def judge(
+    check: RowCheck, number: int, values: Mapping[str, Any], base: str
+) -> tuple[tuple[LocalFile, ...], RowError | None]:
+    """Return a row's local files, and why it cannot be used, or None. *number* is its line."""
+    found = found_files(values.get("file"), base)
+    if isinstance(found, str):
+        return (), _problem(number, "file", found)
+
+    return found, check.fault(values, found)
+
+
 def _canonical(values: Mapping[str, Any]) -> bytes:
     """Return the same bytes for the same content. Raises `TypeError` if JSON cannot hold it."""
-    content = {key: value for key, value in values.items() if key != "id"}
+    content = dict(values)
+    content.pop("id", None)
     return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 
@@ -135,6 +149,9 @@ def _exact(own_id: object, body: bytes) -> object:
 
 def _checked_id(number: int, own_id: object) -> tuple[str | None, RowError | None]:
     """Return a usable id, or None and, unless there simply is no id, what is wrong with it."""
+    if isinstance(own_id, str) and _is_plain(own_id):
+        return own_id, None
+
     if own_id is ABSENT:
         return None, None
 
@@ -154,6 +171,11 @@ def _checked_id(number: int, own_id: object) -> tuple[str | None, RowError | Non
         return None, _problem(number, "id", "has control characters in it")
 
     return own_id, None
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text is an id as ids usually are, in which nothing can be wrong."""
+    return len(text) <= ID_CHARS_MAX and text.isprintable() and not text.isspace() and text != ""
 
 
 def _derived_id(digest: bytes) -> str:

@@ -39,11 +39,13 @@ class JobBudget:
         currency: str = "",
     ) -> None:
         self.open = 0  # reservations of submits that are not answered yet
-        self.on_answer: Callable[[], None] = lambda: None  # called whenever one is answered
+        # Called when one is answered after a job was refused: there may be room for it now.
+        self.on_answer: Callable[[], None] = lambda: None
         self.spent = spent  # reservations are in it
         self._limit = limit
         self._used = used
         self._duplicates = duplicates
+        self._was_short = False  # a job was refused since
         self._cost_limit = cost_limit
         self._currency = currency
 
@@ -68,6 +70,7 @@ class JobBudget:
     def reserve(self, cost: int | None) -> bool:
         """Reserve one job, or say that it is more than is left (`shortage` tells of what)."""
         if self.shortage(cost):
+            self._was_short = True
             return False
 
         self._used += 1
@@ -97,15 +100,19 @@ class JobBudget:
 
     def keep(self) -> None:
         """Use a reservation up: there is a job, or there may be one."""
-        self.open -= 1
-        self.on_answer()
+        self._answered()
 
     def give_back(self, cost: int | None) -> None:
         """Return a reservation: it is proved that the submit made no job."""
         self._used -= 1
         self.spent -= cost or 0
+        self._answered()
+
+    def _answered(self) -> None:
         self.open -= 1
-        self.on_answer()
+        if self._was_short:
+            self._was_short = False
+            self.on_answer()
 
     def settle(self, quoted: int | None, charged: int | None, refund: Refund | None) -> None:
         """Take in what the API says of a job's money after its end."""

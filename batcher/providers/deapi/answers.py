@@ -135,8 +135,8 @@ def _is_own_error(body: Mapping[str, Any]) -> bool:
 
 def read_status(response: Response, body: Mapping[str, Any]) -> StatusVerdict:
     """Say what an answer to a status read means: only a 2xx speaks of the job itself."""
-    heard = said(body)
     if not 200 <= response.status < 300:
+        heard = said(body)
         return _on_every_lane(response, body, heard) or answers.status_verdict(response, heard)
 
     job = reading.as_object(body.get("data"))
@@ -148,7 +148,7 @@ def read_status(response: Response, body: Mapping[str, Any]) -> StatusVerdict:
         return _failed(response, job)
 
     if not word:
-        return answers.status_verdict(response, heard)
+        return answers.status_verdict(response, said(body))
 
     progress = reading.number_of(job.get("progress"))
     return Pending(word, progress, word not in PENDING, waiting.retry_after_s(response))
@@ -159,7 +159,8 @@ def _result(job: Mapping[str, Any]) -> Result:
     alternates = reading.as_object(job.get("results_alt_formats"))
     named = {
         "result": job.get("result_url"),
-        **{key: alternates.get(key) for key in ("jpg", "webp")},
+        "jpg": alternates.get("jpg"),
+        "webp": alternates.get("webp"),
     }
     urls = {name: url for name, value in named.items() if (url := reading.url_of(value))}
     return Result(urls, _text(job.get("result")), warnings=_boost(job), cost=_cost(job))
@@ -171,6 +172,9 @@ def _boost(job: Mapping[str, Any]) -> dict[str, list[str]]:
     They stand among the warnings, because the picture is of another prompt than the row says.
     """
     boost, chars_max = reading.as_object(job.get("prompt_boost")), RAW_CHARS_MAX
+    if not boost:
+        return {}
+
     named = {
         name: reading.text_of(boost.get(name), chars_max) for name in ("prompt", "negative_prompt")
     }

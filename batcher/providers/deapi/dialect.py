@@ -107,8 +107,11 @@ class DeApi:
         if task is None:
             return {}
 
-        known = (each for each in task.parameters if each.name not in self._version.lacks)
-        return {"task": task.name} | parameters.chosen(known, self._run, values)
+        known, lacks = task.parameters, self._version.lacks
+        if lacks:
+            known = tuple(each for each in known if each.name not in lacks)
+
+        return {"task": task.name, **parameters.chosen(known, self._run, values)}
 
     def job_class(self, values: Mapping[str, object]) -> str:
         """Return task and model, and of generations the work: pixels times steps, in powers of 2.
@@ -138,9 +141,11 @@ class DeApi:
             return [no_task(values.get("task"))]
 
         sent = self.merged(values)
-        found = row_problems(task, self._version, values, sent, files)
-        of_model = model_problems(self._models, task, sent, files)
-        return [*naming_models(found, self._models, task, sent), *of_model]
+        found = list(row_problems(task, self._version, values, sent, files))
+        if found:
+            found = list(naming_models(found, self._models, task, sent))
+
+        return found + list(model_problems(self._models, task, sent, files))
 
     def submit(
         self, values: Mapping[str, object], files: Files, callback: Callback | None = None
@@ -170,6 +175,9 @@ class DeApi:
         """
         body = reading.json_object(response.body)
         job_id = reading.job_id_of(reading.as_object(body.get("data")).get("request_id"))
+        if made := answers.accepted(response, job_id):
+            return made
+
         said = deapi_answers.said(body)
         refusal = None if job_id is not None else deapi_answers.refusal(response, body, said)
         return refusal or answers.submit_verdict(response, said, job_id)

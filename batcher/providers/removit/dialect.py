@@ -104,8 +104,11 @@ class Removit:
     def read_submit(self, response: Response) -> SubmitVerdict:
         """Say what an answer to an upload means. Never raises."""
         body = reading.json_object(response.body)
-        said = _said(body)
         job_id = reading.job_id_of(body.get("job_id"))
+        if made := answers.accepted(response, job_id):
+            return made
+
+        said = _said(body)
         if _is_rejected(body) and job_id is None:
             # It speaks of a refund, so of a charge, so of a job: this is no plain 503.
             return answers.doubt(response, said, "the upload was answered with a rejected job")

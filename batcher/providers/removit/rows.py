@@ -6,6 +6,7 @@ between fields are the API's own 422 rules (https://removit.eu/en/docs/errors), 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import islice
 from urllib.parse import urlsplit
@@ -38,6 +39,10 @@ PARAMETERS = (
     ),
 )
 COLUMNS = (*OWN_COLUMNS, *(parameter.name for parameter in PARAMETERS))
+KNOWN = frozenset(COLUMNS)
+
+# Such an address has a scheme and a host, whatever stands behind them. Others are taken apart.
+_PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?:[/?#]|\Z)")
 
 NAMES_MAX = 8  # columns that a message lists
 NAME_CHARS_MAX = 40
@@ -66,7 +71,7 @@ def row_problems(
     found = _source_problems(values, sent.get("file_url"), files)
     found += faults(PARAMETERS, sent)
     found += _params_problems(sent)
-    return found + near_misses(COLUMNS, values)
+    return found if KNOWN.issuperset(values) else found + near_misses(COLUMNS, values)
 
 
 def _source_problems(values: Mapping[str, object], url: object, files: Files) -> list[Problem]:
@@ -98,6 +103,9 @@ def _is_web_address(value: object) -> bool:
     url = url_of(value)
     if url is None:
         return False
+
+    if _PLAIN_ADDRESS.match(url):
+        return True
 
     try:
         parts = urlsplit(url)
