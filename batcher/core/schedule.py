@@ -22,7 +22,7 @@ DROPPED_MAX = 256  # left-over places that are passed over at a time: about a mi
 PATIENCE_S = 60.0  # so long others of a higher rank may go first
 RANKED_MAX = 256  # items whose rank is asked for at a time
 
-_Place = tuple[float, int]  # due, and the order of coming
+_Entry = tuple[float, int, T]  # due, the order of coming, and the item
 
 
 class Schedule(Generic[T]):
@@ -32,17 +32,17 @@ class Schedule(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, T]] = []
-        self._old: list[tuple[float, int, T]] = []  # the heap that is being swept, if any
-        self._places: dict[int, _Place] = {}  # id of a waiting item -> its one live place
+        self._heap: list[_Entry[T]] = []
+        self._old: list[_Entry[T]] = []  # the heap that is being swept, if any
+        self._places: dict[int, _Entry[T]] = {}  # id of a waiting item -> its one live place
         self._order = count()
 
     def add(self, item: T, due: float) -> None:
         """Let *item* become due at *due*, in the event loop's seconds."""
-        order = next(self._order)
-        self._places[id(item)] = due, order
-        heappush(self._heap, (due, order, item))
-        self._sweep()
+        entry = self._places[id(item)] = due, next(self._order), item
+        heappush(self._heap, entry)
+        if self._old or len(self._heap) > 2 * len(self._places) + STALE_MIN:
+            self._sweep()
 
     def hasten(self, item: T, due: float) -> bool:
         """Make *item* due at *due* at the latest; False if it does not wait here."""
@@ -68,25 +68,22 @@ class Schedule(Generic[T]):
 
         None too where too many left-over places stood in the way: then `next_due` is in the past.
         """
-        self._drop_stale()
         first = self._first()
-        if first and first[0][0] <= now and self._is_live(first[0]):
-            item = heappop(first)[2]
-            del self._places[id(item)]
-            return item
+        if not first or first[0][0] > now or not self._is_live(first[0]):
+            return None
 
-        return None
+        item = heappop(first)[2]
+        del self._places[id(item)]
+        return item
 
     def next_due(self) -> float | None:
         """Return when the next item becomes due, at the earliest; None if nothing waits."""
-        self._drop_stale()
         first = self._first()
         return first[0][0] if first else None
 
     def drain(self) -> list[T]:
         """Take out everything, due or not, in order."""
-        places = filter(self._is_live, self._heap + self._old)
-        live = sorted(places, key=lambda entry: entry[:2])
+        live = sorted(self._places.values(), key=lambda entry: entry[:2])
         self._heap.clear()
         self._old.clear()
         self._places.clear()
@@ -95,16 +92,20 @@ class Schedule(Generic[T]):
     def __len__(self) -> int:
         return len(self._places)
 
-    def _is_live(self, entry: tuple[float, int, T]) -> bool:
-        due, order, item = entry
-        return self._places.get(id(item)) == (due, order)
+    def _is_live(self, entry: _Entry[T]) -> bool:
+        return self._places.get(id(entry[2])) is entry
 
-    def _first(self) -> list[tuple[float, int, T]]:
-        """Return the heap whose top is due first; empty if nothing waits."""
-        if self._old and (not self._heap or self._old[0][:2] < self._heap[0][:2]):
-            return self._old
+    def _first(self) -> list[_Entry[T]]:
+        """Return the heap whose top is due first, and live; empty if nothing waits."""
+        heap, old = self._heap, self._old
+        if not old and heap and self._is_live(heap[0]):  # as it nearly always is
+            return heap
 
-        return self._heap
+        self._drop_stale()
+        if old and (not heap or old[0][:2] < heap[0][:2]):
+            return old
+
+        return heap
 
     def _drop_stale(self, most: int = DROPPED_MAX) -> int:
         """Let a live entry stand at the top of each heap; stop after *most*; return how many."""
@@ -121,7 +122,7 @@ class Schedule(Generic[T]):
 
         A heap without its last entry is still a heap, so that both can be used all the while.
         """
-        if not self._old and len(self._heap) > 2 * len(self._places) + STALE_MIN:
+        if not self._old:
             self._heap, self._old = [], self._heap
 
         for _ in range(min(SWEPT, len(self._old))):
@@ -141,61 +142,58 @@ class RankedSchedule(Schedule[T]):
         """*rank* takes an item and the time; the higher, the sooner."""
         super().__init__()
         self._rank = rank
-        self._ready: list[tuple[float, float, int, T]] = []  # -rank, due, order: a heap
-        self._line: deque[tuple[float, float, int, T]] = deque()  # the same, by when each came in
+        self._ready: list[tuple[float, _Entry[T]]] = []  # -rank, entry: a heap
+        self._line: deque[tuple[float, _Entry[T]]] = deque()  # the same, by when each came in
 
     def pop_due(self, now: float) -> T | None:
         """Take out the due item of the highest rank, or one whose patience is over."""
         self._let_in(now)
-        self._drop_stale()
-        if not self._ready:
+        self._drop_left()
+        if not self._line:
             return None
 
-        since, _, _, item = self._line[0]
+        since, entry = self._line[0]
         if now - since <= PATIENCE_S:
-            item = heappop(self._ready)[3]
+            entry = heappop(self._ready)[1]
+            while not self._is_live(entry):
+                entry = heappop(self._ready)[1]
 
+        item = entry[2]
         del self._places[id(item)]
         return item
 
     def next_due(self) -> float | None:
         """Return when the next item becomes due, or None if nothing waits."""
-        later = super().next_due()
-        return self._line[0][1] if self._line else later
+        self._drop_left()
+        return self._line[0][1][0] if self._line else super().next_due()
 
     def drain(self) -> list[T]:
         """Take out everything, due or not, in order."""
-        self._heap += [entry[1:] for entry in self._ready]
         self._ready.clear()
         self._line.clear()
         return super().drain()
 
     def _let_in(self, now: float) -> None:
         """Ask for the rank of what has become due, of so many at a time that nobody waits long."""
-        steps = 0
-        while steps < RANKED_MAX:
-            steps += 1 + super()._drop_stale(RANKED_MAX - steps)
-            first = self._first()
-            if not first or first[0][0] > now or not self._is_live(first[0]):
+        for _ in range(RANKED_MAX):
+            heap = self._first() if self._old else self._heap
+            if not heap or heap[0][0] > now:
                 break
 
-            due, order, item = heappop(first)
-            heappush(self._ready, (-self._rank(item, now), due, order, item))
-            self._line.append((now, due, order, item))
+            entry = heappop(heap)
+            if self._is_live(entry):
+                heappush(self._ready, (-self._rank(entry[2], now), entry))
+                self._line.append((now, entry))
 
-    def _drop_stale(self, most: int = DROPPED_MAX) -> int:
-        dropped = super()._drop_stale(most)
-        while self._ready and not self._is_live(self._ready[0][1:]):
-            heappop(self._ready)
+        if len(self._line) + len(self._ready) > 2 * len(self._places) + STALE_MIN:
+            self._sweep_ready()
 
-        while self._line and not self._is_live(self._line[0][1:]):
+    def _drop_left(self) -> None:
+        """Let a live entry stand first in the line of the ready ones."""
+        while self._line and not self._is_live(self._line[0][1]):
             self._line.popleft()
 
-        return dropped
-
-    def _sweep(self) -> None:
-        super()._sweep()
-        if len(self._line) + len(self._ready) > 2 * len(self._places) + STALE_MIN:
-            self._ready = [entry for entry in self._ready if self._is_live(entry[1:])]
-            self._line = deque(entry for entry in self._line if self._is_live(entry[1:]))
-            heapify(self._ready)
+    def _sweep_ready(self) -> None:
+        self._ready = [each for each in self._ready if self._is_live(each[1])]
+        self._line = deque(each for each in self._line if self._is_live(each[1]))
+        heapify(self._ready)

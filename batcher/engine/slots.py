@@ -15,12 +15,12 @@ class Slots:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
-        self._changed = anyio.Event()
+        self._changed: anyio.Event | None = None  # of those who wait, if anybody does
 
     async def acquire(self) -> None:
         """Wait for a free slot and take it."""
         while self.used >= self.limit:
-            await self._changed.wait()
+            await self._change()
 
         self.used += 1
 
@@ -31,10 +31,15 @@ class Slots:
     def release(self) -> None:
         """Give a slot back."""
         self.used -= 1
-        self._changed.set()
-        self._changed = anyio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
     async def wait_idle(self) -> None:
         """Wait until no slot is taken."""
         while self.used:
-            await self._changed.wait()
+            await self._change()
+
+    async def _change(self) -> None:
+        self._changed = self._changed or anyio.Event()
+        await self._changed.wait()

@@ -25,7 +25,7 @@ from batcher.engine.doubt.listing import LATE_S
 from batcher.engine.doubt.resend import Means, Resends
 from batcher.engine.files.local import RowUnusable, local_files
 from batcher.engine.lanes.headroom import Headroom
-from batcher.engine.lanes.lane import Lane
+from batcher.engine.lanes.lane import Lane, Rest
 from batcher.engine.lanes.scout import BalanceScout
 from batcher.engine.money.credits import Credits
 from batcher.engine.rows import ProviderCheck
@@ -78,24 +78,28 @@ class Submitter:
         else:
             self._back.put_back(ticket)
 
-    async def submit(self, ticket: Ticket) -> None:
-        """Submit *ticket* once, or send what was submitted once more."""
+    async def submit(self, ticket: Ticket) -> Rest | None:
+        """Submit *ticket* once, or send what was submitted once more.
+
+        What the answer means is returned, to be performed.
+        """
         if self.resends.has(ticket.row.n):
             await self.resends.send(ticket)
-        else:
-            await self._submit(ticket)
+            return None
 
-    async def _submit(self, ticket: Ticket) -> None:
+        return await self._submit(ticket)
+
+    async def _submit(self, ticket: Ticket) -> Rest | None:
         context = self._context
         try:
             request = self._request(ticket, ticket.generation + 1)
         except RowUnusable as problem:
             self._lane.gate.idle(ticket)
             await context.end(ticket, Move.REJECT, error=problem.error)
-            return
+            return None
 
         if not self._reserve(ticket):
-            return
+            return None
 
         ticket.generation += 1
         ticket.submits += 1
@@ -112,7 +116,7 @@ class Submitter:
         if self._back.is_recalled() or self._is_late(ticket):
             await self._back.unsent(ticket)
             self._back.again(ticket, 0.0)
-            return
+            return None
 
         context.claims.expect(ticket)
         turn = context.keyring.turn
@@ -124,7 +128,7 @@ class Submitter:
 
             raise
 
-        await self._act(ticket, verdict, turn)
+        return self._act(ticket, verdict, turn)
 
     def _is_late(self, ticket: Ticket) -> bool:
         """Whether the intent waited so long for the disk that its time says nothing any more."""

@@ -37,6 +37,7 @@ AGAIN_S = 5.0  # at least, after a probe that was throttled too, whatever it was
 AGAIN_TRIES = 8  # so many probes at that distance; then it doubles up to
 AGAIN_S_MAX = 60.0
 FAILING = "failing"  # why the gate is closed: it looks like an outage
+THROTTLED = "throttled"  # the API asked everybody to wait
 WAIT_MAX_S = 86_400.0 * 31  # a longer Retry-After is nonsense
 
 # Told of a 429: now, how long to wait, the item, and whether it is news: a late one, or a probe's,
@@ -66,6 +67,7 @@ class Gate:
         self._closed_s = 0.0  # since the last probe that went well; infinite = no mere throttle
         self.quota: RetryQuota | None = None  # of a lane whose retries are bounded
         self.on_throttle: list[OnThrottle] = []
+        self.on_hold: list[Callable[[float, str], None]] = []  # told until when, and why
         self.shut = False
 
     @property
@@ -78,7 +80,7 @@ class Gate:
         if self.shut or self._probe is not None:
             return float("inf")
 
-        return max(0.0, max(self._until.values(), default=now) - now)
+        return max(0.0, max(self._until.values()) - now) if self._until else 0.0
 
     def held_s(self, why: str, now: float) -> float:
         """Return for how long it is closed or held for this one reason."""
@@ -100,7 +102,8 @@ class Gate:
         if self.quota is not None:
             self.quota.succeeded(item)
 
-        if self._ends_probe(item):  # an answer to a request from before the closing proves nothing
+        # An answer to a request from before the closing proves nothing.
+        if self._probe is not None and self._ends_probe(item):
             self._probing = False
             self._probes_failed = self._throttles = 0
             self._ramp.begin(self._closed_s)
@@ -142,7 +145,7 @@ class Gate:
         is_news = not self._probing or self._is_probe(item)  # else it was sent before the closing
         closed_s = self._closed_s + (wait if is_news else 0.0)
         self.answered(item)
-        self.close_until(now + after_retry_after(wait, self._rng), "throttled")
+        self.close_until(now + after_retry_after(wait, self._rng), THROTTLED)
         self._closed_s = closed_s
 
     def close_until(self, at: float, why: str) -> None:
@@ -153,7 +156,12 @@ class Gate:
 
     def hold_until(self, at: float, why: str) -> None:
         """Let nothing start before *at*; then go on as before."""
-        self._until[why] = max(at, self._until.get(why, at))
+        if at <= self._until.get(why, -inf):
+            return
+
+        self._until[why] = at
+        for listener in self.on_hold:
+            listener(at, why)
 
     def reopen(self, why: str) -> None:
         """Take back a closing for this reason: if it was the only one, a probe may start now."""

@@ -42,6 +42,11 @@ class DailyCaps:
         self._buckets = Counter(_bucket(at) for at in times)
         self._openings = openings  # None: days slide, whatever the API tells
 
+    @property
+    def is_limit(self) -> bool:
+        """Whether any day is limited."""
+        return bool(self._caps)
+
     def wait_s(self, kept: int = 0) -> float:
         """Return how long until one more is allowed; 0 = now. *kept* of each day are others'."""
         now = self._wall()
@@ -50,9 +55,6 @@ class DailyCaps:
 
     def spend(self) -> None:
         """Count one request."""
-        if not self._caps:
-            return
-
         now = self._wall()
         self._buckets[_bucket(now)] += 1
         for cap in self._caps:

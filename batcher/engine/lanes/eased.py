@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import anyio
-
 from batcher.adapters.pacing import Pacer
 from batcher.core.pacing.gate import Gate
+from batcher.engine.clock import loop_time
 
 
 class Eased:
@@ -17,5 +16,5 @@ class Eased:
 
     async def permits(self, wanted: int) -> int:
         """Wait until at least one may start; return how many of *wanted* may, 0 if held by then."""
-        self._pacer.ease(self._gate.share(anyio.current_time()))
+        self._pacer.ease(self._gate.share(loop_time()))
         return await self._pacer.permits(wanted)

@@ -14,7 +14,7 @@ from batcher.core.pacing.gate import Gate
 from batcher.core.pacing.rates import HOUR_S
 from batcher.engine.context import Context
 from batcher.engine.lanes.headroom import HELD
-from batcher.engine.lanes.lane import Cap
+from batcher.engine.lanes.ports import Cap
 from batcher.engine.money.credits import CREDITS
 
 FAILURES_MIN = 3  # in a row: two that are far apart are no outage
@@ -43,7 +43,8 @@ class Guard:
 
     def ended(self, _item: object, _took_s: float) -> None:
         """Stop the run if the requests of the lane have failed for longer than the user allows."""
-        self._is_outage(failures_min=FAILURES_MIN)
+        if self.gate.failures >= FAILURES_MIN:
+            self._is_outage(failures_min=FAILURES_MIN)
 
     def _is_outage(self, failures_min: int) -> bool:
         outage = self.gate.outage_s(self.context.clock.now())

@@ -21,6 +21,7 @@ from batcher.adapters.pacing import Pacer
 from batcher.core.backoff import after_retry_after
 from batcher.core.pacing.gate import Gate
 from batcher.core.pacing.rates import DAY_S, HOUR_S, Rate, Window, WindowSeen, lowest
+from batcher.core.shards import rate_part
 from batcher.engine.context import Context
 from batcher.engine.lanes.caps import DailyCaps
 
@@ -43,14 +44,16 @@ class Headroom:
         gate: Gate,
         context: Context,
         caps: DailyCaps | None = None,
+        parts: int = 1,
     ) -> None:
-        self.rate = rate
+        self.rate = rate_part(rate, parts)
         self._lane = lane
         self._own = rate
         self._pacer = pacer
         self._gate = gate
         self._context = context
         self._caps = caps
+        self._parts = parts  # into which a limit is shared out; what is told is told of the whole
         self._found: Rate | None = None
         self._told: dict[float, tuple[int, float]] = {}  # period -> lowest count, when last told
 
@@ -72,6 +75,11 @@ class Headroom:
         self._found = Rate((window,))
         self._go_at(reason)
 
+    def share_among(self, parts: int) -> None:
+        """Go on with one of so many parts of the limit: another worker has come to its end."""
+        self._parts = parts
+        self._go_at(f"a limit is shared by {parts} now")
+
     def _note_opening(self, window: WindowSeen, opens_at: float) -> None:
         if self._caps is not None:
             self._caps.told(window.period_s, opens_at)
@@ -92,7 +100,8 @@ class Headroom:
 
     def _go_at(self, reason: str) -> None:
         told = Rate(tuple(Window(count, period) for period, (count, _) in self._told.items()))
-        rate = lowest(lowest(self._own, told if self._told else None), self._found)
+        whole = lowest(lowest(self._own, told if self._told else None), self._found)
+        rate = rate_part(whole, self._parts)
         if _spacing_s(rate) == _spacing_s(self.rate):
             return
 
@@ -109,7 +118,7 @@ class Headroom:
 
     def _tell_if_slow(self, rate: Rate | None, reason: str) -> None:
         """Tell a person once that the API allows far less than the lane was to use."""
-        own_s, now_s = _spacing_s(self._own), _spacing_s(rate)
+        own_s, now_s = _spacing_s(rate_part(self._own, self._parts)), _spacing_s(rate)
         if not self._told or now_s <= max(2.0 * own_s, 0.0 if own_s else SLOW_S):
             return
 

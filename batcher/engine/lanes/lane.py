@@ -3,72 +3,47 @@
 There are four, each with its own limits: price, submit, status, download. Rule: nothing is sent but
 by a worker that took an item out of its lane's heap with a permit, and no lane waits for another.
 
-One pump brings permits (it is the limiter's only caller, which keeps the limiter exact and cheap)
-and wakes workers when something becomes due; workers then take items synchronously, so between the
-decision to start a request and its start there is no await. There is one exception: a probe may ask
-a question that costs nothing first.
+One pump brings permits, a few at a time (it is the limiter's only caller, which keeps the limiter
+exact and cheap), and wakes a worker when something becomes due; who takes an item wakes the next if
+there is one. Workers take items synchronously, so between the decision to start a request and its
+start there is no await. There is one exception: a probe may ask a question that costs nothing
+first. A busy lane needs no pump but for permits: a worker that is done takes the next item itself.
+
+A request is open until it is answered. What the answer means is mostly written down, and that waits
+for the disk; the next request does not, so there are more workers than requests that may be open.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from math import ceil
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio
 import anyio.lowlevel
 
 from batcher.core.pacing.gate import Gate
 from batcher.core.schedule import RankedSchedule, Schedule
+from batcher.engine.alarm import Alarm
+from batcher.engine.clock import loop_time
+from batcher.engine.lanes.ports import Cap, Pace, Scout, Watcher
+from batcher.engine.lanes.pump import Nap, Permits
 
 T = TypeVar("T")
-I_contra = TypeVar("I_contra", contravariant=True)
+Rest = Coroutine[Any, Any, None]  # what is left to do after an answer
+Work = Callable[[T], Awaitable[Rest | None]]
+
+WORKERS = 2  # for each request that may be open
 
 EASED_LOOK_S = 0.1  # how often a lane that comes back looks whether one more may be open
 
 
-class Pace(Protocol):
-    """Hand out permits, evenly spaced."""
-
-    async def permits(self, wanted: int) -> int:
-        """Wait until at least one request may start; return how many of *wanted* may now.
-
-        0 if the gate closed meanwhile: then no permit was used up.
-        """
-        ...
-
-
-class Cap(Protocol):
-    """A limit that counts over hours and restarts, such as 200 a day."""
-
-    def wait_s(self) -> float:
-        """Return how long until one more request is allowed; 0 = now."""
-        ...
-
-    def spend(self) -> None:
-        """Count one request."""
-        ...
-
-
-class Watcher(Protocol[I_contra]):
-    """Somebody who wants to know of every request that ended."""
-
-    def ended(self, item: I_contra, took_s: float) -> None:
-        """Take note that the work on *item* is done."""
-        ...
-
-
-class Scout(Protocol[I_contra]):
-    """Who goes before a probe."""
-
-    async def lets_pass(self, item: I_contra) -> bool:
-        """Whether *item* may be sent now; if not, it has been looked after."""
-        ...
-
-
 class Lane(Generic[T]):
-    """One lane. `work` handles one item; the item is gone unless it adds it again."""
+    """One lane. `work` handles one item; the item is gone unless it adds it again.
+
+    What `work` returns, if anything, is done when its request is not open any more.
+    """
 
     def __init__(
         self,
@@ -83,39 +58,39 @@ class Lane(Generic[T]):
         self.name = name
         self.gate = gate
         self.open = 0  # requests open now
+        self.busy = 0  # items that are worked on: those, and what was answered and is written down
         self.open_max = workers  # how many may be; somebody may hold it lower for a while
         self.is_crowded = False  # something was due and found no free worker
         self.started = 0
         self.watchers: list[Watcher[T]] = []
         self.scout: Scout[T] | None = None
         self.is_retry: Callable[[T], bool] = lambda _item: False
-        self._workers = workers
-        self._pace = pace
+        self._workers = WORKERS * workers
+        self._permits = Permits(pace)
         self._cap = cap
         self._held = held  # told for how long the gate or the cap holds the lane
         self._schedule: Schedule[T] = Schedule()
-        self._permits = 0
-        self._resting: deque[anyio.Event] = deque()
-        self._bell = anyio.Event()
-        self._ended = anyio.Event()
+        self._resting: deque[Alarm] = deque()
+        self._nap = Nap()  # the pump's; a deep one while no worker is free
+        self._idle: anyio.Event | None = None  # of somebody who waits for the lane to be idle
 
     def add(self, item: T, due: float) -> None:
         """Let *item* have its turn at *due*, in the event loop's seconds."""
         self._schedule.add(item, due)
-        self._bell.set()
+        self._nap.wake_by(due)
 
     def hasten(self, item: T, due: float) -> bool:
         """Let an item that waits have its turn at *due* already; False if it does not wait."""
         hastened = self._schedule.hasten(item, due)
         if hastened:
-            self._bell.set()
+            self._nap.wake_by(due)
 
         return hastened
 
     def move(self, item: T, due: float) -> None:
         """Let an item have its turn at *due* instead, sooner or later, if it waits."""
         if self._schedule.move(item, due):
-            self._bell.set()
+            self._nap.wake_by(due)
 
     def rank_by(self, rank: Callable[[T, float], float]) -> None:
         """Of all that is due, let the highest rank go first; to be said before anything waits."""
@@ -128,12 +103,12 @@ class Lane(Generic[T]):
     def reopen(self, why: str) -> None:
         """Take back a closing of the gate before its time."""
         self.gate.reopen(why)
-        self._bell.set()
+        self._nap.wake()
 
     def shut(self) -> None:
         """Start nothing more, for good. Requests that are open go on."""
         self.gate.shut = True
-        self._bell.set()
+        self._nap.wake()
 
     @property
     def waiting(self) -> int:
@@ -141,43 +116,60 @@ class Lane(Generic[T]):
         return len(self._schedule)
 
     async def wait_idle(self) -> None:
-        """Wait until no request is open."""
-        while self.open:
-            self._ended = anyio.Event()
-            await self._ended.wait()
+        """Wait until nothing is worked on."""
+        while self.busy:
+            self._idle = self._idle or anyio.Event()
+            await self._idle.wait()
 
-    async def run(self, work: Callable[[T], Awaitable[None]]) -> None:
-        """Serve the lane until cancelled."""
+    async def run(
+        self,
+        work: Work[T],
+        on_failure: Callable[[Exception], None] | None = None,
+    ) -> None:
+        """Serve the lane until cancelled. What `work` raises is told to `on_failure`, if given."""
         async with anyio.create_task_group() as group:
             for _ in range(self._workers):
-                group.start_soon(self._worker, work)
+                group.start_soon(self._worker, work, on_failure)
 
             await self._pump()
 
-    async def _worker(self, work: Callable[[T], Awaitable[None]]) -> None:
+    async def _worker(self, work: Work[T], on_failure: Callable[[Exception], None] | None) -> None:
         while True:
-            item = self._take()
+            began = loop_time()
+            item = self._take(began)
             if item is None:
                 await self._rest()
                 continue
 
-            began = anyio.current_time()
             try:
-                if await self._may_pass(item):
-                    self._count(item, began)
-                    await work(item)
-                    self._note_end(item, anyio.current_time() - began)
-            finally:
-                self.open -= 1
-                self._ended.set()
-                self._bell.set()
+                await self._serve(item, work, began)
+            except Exception as error:
+                if on_failure is None:
+                    raise
 
-    async def _may_pass(self, item: T) -> bool:
-        """Whether a probe is worth a request; all others are, and need no await to know it."""
-        if self.scout is None or not self.gate.is_probe(item):
-            return True
+                on_failure(error)
 
-        return await self.scout.lets_pass(item)
+    async def _serve(self, item: T, work: Work[T], began: float) -> None:
+        is_open = True
+        try:
+            if self.scout is None or await self._may_pass(item, self.scout):
+                self._count(item, began)
+                rest = await work(item)
+                now, is_open = loop_time(), False
+                self._answered(now)
+                if rest is not None:
+                    await rest
+
+                self._note_end(item, now - began)
+        finally:
+            if is_open:
+                self._answered(loop_time())
+
+            self._ended()
+
+    async def _may_pass(self, item: T, scout: Scout[T]) -> bool:
+        """Whether a probe is worth a request; all others are, and nobody is asked."""
+        return not self.gate.is_probe(item) or await scout.lets_pass(item)
 
     def _count(self, item: T, now: float) -> None:
         """Count a request that starts."""
@@ -198,19 +190,39 @@ class Lane(Generic[T]):
         for watcher in self.watchers:
             watcher.ended(item, took_s)
 
-    def _take(self) -> T | None:
+    def _answered(self, now: float) -> None:
+        """Let another request start, if one may: by a worker that rests, or else by the pump."""
+        self.open -= 1
+        if self._resting and self._permits.have(now):
+            self._wake_worker(now)
+        elif not self._nap.is_deep:
+            self._nap.wake()
+
+    def _ended(self) -> None:
+        self.busy -= 1
+        if self._idle is not None and not self.busy:
+            self._idle.set()
+            self._idle = None
+
+    def _take(self, now: float) -> T | None:
         """Take the item that is due, if the gate and the permits let it start now."""
-        now = anyio.current_time()
-        if self._permits < 1 or self._wait_s(now) > 0 or self.open >= self._room(now):
+        if not self._permits.have(now):
+            return None
+
+        if self._wait_s(now) > 0 or self.open >= self._room(now):
             return None
 
         item = self._pop_due(now)
         if item is None:
             return None
 
-        self._permits -= 1
+        self._permits.left -= 1
         self.open += 1
+        self.busy += 1
         self.gate.started(item)
+        if self._resting and self._permits.left:
+            self._wake_worker(now)
+
         return item
 
     def _pop_due(self, now: float) -> T | None:
@@ -227,39 +239,48 @@ class Lane(Generic[T]):
 
     def _room(self, now: float) -> int:
         """Return how many requests may be open now."""
-        return max(1, ceil(self.open_max * self.gate.share(now)))
+        share = self.gate.share(now)
+        return self.open_max if share == 1 else max(1, ceil(self.open_max * share))
+
+    def _wait_s(self, now: float) -> float:
+        """Return for how long the gate or the cap lets nothing start."""
+        wait = self.gate.wait_s(now)
+        if wait == 0 and self._cap is not None:
+            wait = self._cap.wait_s()
+
+        return wait
 
     async def _rest(self) -> None:
         """Let the pump know that a worker is free, and wait to be woken."""
-        alarm = anyio.Event()
+        alarm = Alarm()
         self._resting.append(alarm)
-        self._bell.set()
-        await alarm.wait()
+        self._nap.wake()
+        await alarm
+
+    def _wake_worker(self, now: float) -> None:
+        """Wake one worker if something is due for it."""
+        due = self._schedule.next_due()
+        if due is not None and due <= now:
+            self._resting.popleft().ring()
 
     async def _pump(self) -> None:
         while True:
-            self._bell = anyio.Event()
-            delay = self._delay_s(anyio.current_time())
+            now = loop_time()
+            delay = self._delay_s(now)
             if delay > 0:
-                with anyio.move_on_after(delay):
-                    await self._bell.wait()
-
+                await self._nap.take(now, delay)
                 continue
 
-            if self._permits < 1:
-                wanted = min(len(self._resting), len(self._schedule))
-                self._permits += await self._pace.permits(wanted)
+            if not self._permits.have(now):
+                await self._permits.fetch(min(self._room(now), len(self._schedule)))
 
-            self._wake()
+            if self._permits.left and self._resting:
+                self._wake_worker(loop_time())
+
             await anyio.lowlevel.checkpoint()
 
-    def _wake(self) -> None:
-        """Wake as many workers as there are permits and items for."""
-        for _ in range(min(self._permits, len(self._resting), len(self._schedule))):
-            self._resting.popleft().set()
-
     def _delay_s(self, now: float) -> float:
-        """Return how long the pump has nothing to do; infinite = until the bell rings."""
+        """Return how long the pump has nothing to do; infinite = until it is woken."""
         due = self._schedule.next_due()
         if due is None:
             return float("inf")
@@ -269,19 +290,12 @@ class Lane(Generic[T]):
                 return EASED_LOOK_S
 
             self.is_crowded = self.is_crowded or due <= now
+            self._nap.is_deep = not self._resting
             return float("inf")
 
         held = self._wait_s(now)
         if held > 0:
-            self._permits = 0  # they were for now: kept, they would be a burst when it opens
+            self._permits.left = 0  # they were for now: kept, they would be a burst when it opens
             self._held(held)
 
         return max(due - now, held)
-
-    def _wait_s(self, now: float) -> float:
-        """Return for how long the gate or the cap lets nothing start."""
-        wait = self.gate.wait_s(now)
-        if wait == 0 and self._cap is not None:
-            wait = self._cap.wait_s()
-
-        return wait

@@ -18,14 +18,16 @@ from batcher.core.pacing.gate import Gate
 from batcher.core.pacing.quota import EVERY_S, SHARE, RetryQuota
 from batcher.core.pacing.rates import Rate
 from batcher.core.settings import Settings
+from batcher.core.shards import rate_part
 from batcher.engine.context import Context
 from batcher.engine.lanes.caps import DailyCaps
 from batcher.engine.lanes.days import STATUS_READS, Days
 from batcher.engine.lanes.eased import Eased
 from batcher.engine.lanes.guard import Guard
 from batcher.engine.lanes.headroom import Headroom
-from batcher.engine.lanes.lane import Cap, Lane
+from batcher.engine.lanes.lane import Lane
 from batcher.engine.lanes.paces import AUTO, Paces, paces_of
+from batcher.engine.lanes.ports import Cap
 from batcher.engine.lanes.seeking import seek_connections, seek_rate
 from batcher.engine.lanes.total import Total, TotalCaps, reads_kept
 
@@ -82,7 +84,8 @@ def open_lanes(context: Context, journal: Journal) -> Lanes:
     settings, control = context.settings, context.control
     paces = paces_of(settings, context.provider)
     days = Days(paces, journal, context.clock.wall)
-    total = None if paces.total is None else Total(paces.total)
+    total_part = rate_part(paces.total, context.frozen.shards or 1)
+    total = None if total_part is None else Total(total_part)
     counts = _share(settings.connections_max, downloads=context.frozen.download is not None)
     status: tuple[Lane[Ticket], Headroom] = _open(
         "status",
@@ -92,7 +95,7 @@ def open_lanes(context: Context, journal: Journal) -> Lanes:
         control.interrupt,
     )
     followed = status[0]
-    kept = reads_kept(lambda: followed.waiting + followed.open)
+    kept = reads_kept(lambda: followed.waiting + followed.busy)
     submit: tuple[Lane[Ticket], Headroom] = _open(
         "submit",
         counts[0],
@@ -135,8 +138,10 @@ def _open(
 ) -> tuple[Lane[T], Headroom]:
     gate = Gate(context.rng)
     claim = None if limited.total is None else limited.total.claim(name)
-    pacer = Pacer(limited.rate, claim, is_held=lambda now: gate.wait_s(now) > 0)
-    day: Cap | None = limited.day or limited.caps
+    parts = context.frozen.shards or 1  # each worker has its part of a limit
+    pacer = Pacer(rate_part(limited.rate, parts), claim, is_held=lambda now: gate.wait_s(now) > 0)
+    counted = limited.day or limited.caps
+    day: Cap | None = counted if counted is not None and counted.is_limit else None
     guard = Guard(name, gate, day, context, stop)
     lane: Lane[T] = Lane(
         name,
@@ -149,7 +154,7 @@ def _open(
     if held is None:
         lane.watchers.append(guard)
 
-    return lane, Headroom(name, limited.rate, pacer, gate, context, limited.caps)
+    return lane, Headroom(name, limited.rate, pacer, gate, context, limited.caps, parts)
 
 
 def _bound_retries(lane: Lane[Ticket], paces: Paces) -> None:

@@ -93,6 +93,11 @@ class TotalCaps:
         self._shared = shared
         self._kept = kept
 
+    @property
+    def is_limit(self) -> bool:
+        """Whether any day is limited."""
+        return self._own.is_limit or self._shared.is_limit
+
     def wait_s(self) -> float:
         """Return how long until one more request is allowed; 0 = now."""
         return max(self._own.wait_s(), self._shared.wait_s(self._kept()))

@@ -27,6 +27,7 @@ CALLED = Backoff(first_s=160.0, factor=2.0, cap_s=600.0)  # looks where the API 
 CLASSES_MAX = 24  # of jobs; each remembers up to a megabyte of reads
 OTHERS = "*"  # the class of jobs whose own finds no place
 PAUSE_MIN_S = 0.5  # between two looks at one job, whatever they promise
+TEACHERS, TEACHERS_PER_S = 500.0, 50.0  # jobs that teach: so many at once, and later a second
 ANSWER_S_MAX = 30.0  # a submit that was answered later does not say when its job began
 
 
@@ -61,6 +62,7 @@ class Looks:
         self._lane = lanes.status
         self._past = dict(past)
         self._time_s = context.settings.job_timeout_s
+        self._teachers, self._counted = TEACHERS, context.clock.now()
         self._called: set[int] = set()  # rows whose job the API reported on
         if self.learns:
             lanes.status.rank_by(self.chance)
@@ -71,7 +73,7 @@ class Looks:
         """Plan the first look at a job that was accepted just now."""
         sent, at = ticket.submitted_at, ticket.accepted_at
         is_prompt = sent is not None and at is not None and at - sent <= ANSWER_S_MAX
-        ticket.watch = self._watch(ticket, teaches=is_prompt)
+        ticket.watch = self._watch(ticket, teaches=is_prompt and self._is_teacher(ticket.born))
         if is_prompt and self._sends_pioneers:
             ticket.watch.is_pioneer = self._class_named(ticket.watch.job_class).looking.enlist()
 
@@ -115,6 +117,14 @@ class Looks:
 
         job_class = self.classes.get(watch.job_class)
         return 1.0 if job_class is None else job_class.looking.chance(watch.seen_s, age_s)
+
+    def _is_teacher(self, now: float) -> bool:
+        """Take one of the jobs that teach. Many a second tell no more than some, but cost more."""
+        earned = (now - self._counted) * TEACHERS_PER_S
+        self._teachers, self._counted = min(self._teachers + earned, TEACHERS), now
+        is_teacher = self._teachers >= 1.0
+        self._teachers -= is_teacher
+        return is_teacher
 
     # --- What looks teach ------------------------------------------------------------------------
 

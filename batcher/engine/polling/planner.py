@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 import anyio
@@ -24,6 +25,7 @@ from batcher.engine.polling.looks import JobClass, Looks
 TICK_S = 1.0
 SLICE = 200  # tickets that are given a new time in one step: about 2 ms
 SLICES_MAX, SLICE_PAUSE_S = 40, 0.02  # steps in one tick, and the pause after each
+SHARE = 0.02  # of the event loop's time that plans may take
 SAVE_S = 60.0  # a process that is killed loses so much of what it learned
 
 
@@ -47,6 +49,7 @@ class Planner:
         self._offload = offload
         self._saved_at = context.clock.now()
         self._saved_looks = 0
+        self._spent_s = 0.0  # of the processor, in this tick
         self._told: set[str] = set()
         self._renewed: dict[str, None] = {}  # classes whose tickets have still the old times
         self._sweep: tuple[JobClass, deque[Ticket]] | None = None
@@ -57,7 +60,8 @@ class Planner:
         A mistake in here must not cost a run: then the plain pauses go on.
         """
         while self._looks.learns:
-            await anyio.sleep(TICK_S)
+            await anyio.sleep(max(TICK_S, self._spent_s / SHARE))
+            self._spent_s = 0.0
             try:
                 await self._tick(load)
             except Exception as error:
@@ -79,10 +83,10 @@ class Planner:
             if not looking.is_ripe(now):
                 continue
 
-            while looking.durations.refresh():
+            while self._timed(looking.durations.refresh):
                 await anyio.lowlevel.checkpoint()
 
-            looking.learn(now)
+            self._timed(partial(looking.learn, now))
             self._renewed[job_class.name] = None
             self._tell(job_class.name, looking)
             await anyio.sleep(SLICE_PAUSE_S)
@@ -100,10 +104,17 @@ class Planner:
     async def _retime(self) -> None:
         """Go on giving tickets their new times."""
         for _ in range(SLICES_MAX):
-            if not self._retime_slice():
+            if not self._timed(self._retime_slice):
                 return
 
             await anyio.sleep(SLICE_PAUSE_S)
+
+    def _timed(self, step: Callable[[], bool]) -> bool:
+        """Do a step, and count what it costs."""
+        began_s = self._context.clock.cpu_s()
+        goes_on = step()
+        self._spent_s += self._context.clock.cpu_s() - began_s
+        return goes_on
 
     def _retime_slice(self) -> bool:
         """Give some tickets their new times; return whether there are more."""

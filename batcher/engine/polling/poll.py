@@ -32,7 +32,7 @@ from batcher.core.verdict import (
 )
 from batcher.engine.context import Context
 from batcher.engine.lanes.headroom import Headroom
-from batcher.engine.lanes.lane import Lane
+from batcher.engine.lanes.lane import Lane, Rest
 from batcher.engine.polling.looks import Looks
 
 MISSING_GRACE_S = 60.0  # a job may be invisible for a while after it was accepted
@@ -65,8 +65,8 @@ class Poller:
         self._looks = looks
         self._time_s = context.settings.job_timeout_s
 
-    async def check(self, ticket: Ticket) -> None:
-        """Read the job once."""
+    async def check(self, ticket: Ticket) -> Rest:
+        """Read the job once. What the answer means is returned, to be performed."""
         context, asked = self._context, self._context.clock.now()
         self._looks.began(ticket)
         ticket.reads += 1
@@ -90,7 +90,7 @@ class Poller:
                 context.log_answer("status", ticket, response, verdict.error)
 
         self._learn(ticket, verdict, asked)
-        await self._act(ticket, verdict, turn)
+        return self._act(ticket, verdict, turn)
 
     def _learn(self, ticket: Ticket, verdict: StatusVerdict, asked: float) -> None:
         """Let the looks learn from an answer that speaks of the job; a failed one has ended too."""
