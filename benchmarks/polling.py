@@ -308,7 +308,7 @@ def main() -> None:
         print(f"length of the run in s at a mean delay of 5 s\n{table(lengths)}\n")
 
     figures = {"seed": chosen.seed, "jobs": chosen.jobs, "equal": delays, "budget": lengths}
-    print(json.dumps(figures))
+    print(json.dumps({"benchmark": "polling", **figures}))
 
 
 if __name__ == "__main__":

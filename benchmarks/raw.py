@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -17,8 +18,11 @@ from pathlib import Path
 
 import aiohttp
 import orjson
-import uvloop
 from yarl import URL
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.loops import LOOPS, run  # after the path
 
 HEADERS = {"X-API-Key": "test-key", "Accept-Encoding": "identity"}
 
@@ -54,14 +58,19 @@ async def read(session: aiohttp.ClientSession, base: str, job_id: str) -> None:
             raise SystemExit("a job was not done in time")
 
 
-async def main() -> None:
-    """Send every row of the manifest."""
+def options() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("base_url")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--job-s", type=float, default=0.0)
-    told = parser.parse_args()
+    parser.add_argument("--loop", choices=LOOPS, default="uvloop")
+    return parser.parse_args()
+
+
+async def main(told: argparse.Namespace) -> None:
+    """Send every row of the manifest."""
     connector = aiohttp.TCPConnector(limit=told.connections)
     jar = aiohttp.DummyCookieJar()
     timeout = aiohttp.ClientTimeout(total=None)
@@ -76,4 +85,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    chosen = options()
+    run(main(chosen), chosen.loop)

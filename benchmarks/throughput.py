@@ -1,89 +1,200 @@
-"""What a whole run costs: real processes, real sockets, every promise on.
+"""The whole engine beside a tuned loop that keeps no promise: jobs for each second of processor.
 
-Run it: `python benchmarks/throughput.py [--rows 10000] [--connections 32]`. A
-simulated API runs in a process of its own, with jobs that take half a second; the run is
-`batcher run` with a rate far above what it can use. One line of JSON: jobs a second, processor
-microseconds and requests for each job, peak memory, and what starting up takes (measured by a run
-of one row, and taken off).
+    python benchmarks/throughput.py [--rows 10000] [--pairs 5] [--loop asyncio] [--workers N]
+
+Method. `batcher run` as people start it, with its journal synced, its limiter at a rate far above
+use, polling, log and outcome files; and `raw.py`. Both against the same server (`server.py`), which
+has the other core where there are two. A pair is one after the other; odd pairs begin with batcher,
+even ones with the loop; figures are medians over the pairs, the ratio that of each pair's own two.
+
+What starting takes is taken off: of the processor's time by a run of one row, of the time on the
+wall by a run of a fifth of the rows, for a single row waits for the first look at its job.
+
+With `--workers N` it measures instead how many jobs a second N workers do beside one, on all cores,
+which they then share with the server. One line of JSON.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
-ROOT = Path(__file__).parents[1]
-SERVER = ["-m", "tests.simulator.serve_process", "removit", "--faults", "duration=0.5"]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.lines import tell  # after the path
+from benchmarks.loops import LOOPS
+from benchmarks.measured import (
+    BATCHER,
+    HERE,
+    NO_UVLOOP,
+    Api,
+    Cores,
+    Process,
+    Spent,
+    fast_api,
+    run_env,
+    run_words,
+    write_manifest,
+)
+
+JOB_S = 0.5
+SMALL = 5  # the smaller run has a fifth of the rows
+
+Start = Callable[[Path], Process]  # of a run over a manifest
 
 
-def main() -> None:
-    """Measure and print."""
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a pair says of one side."""
+
+    cpu_us: float  # for each job
+    jobs_per_s: float
+    peak_mib: float
+    requests: float  # for each job
+
+    @property
+    def jobs_per_cpu_s(self) -> float:
+        """Return how many jobs a second of the processor is enough for."""
+        return 1e6 / self.cpu_us
+
+
+class Sides:
+    """Both ways to bring a manifest to its end."""
+
+    def __init__(self, told: argparse.Namespace, folder: Path, api: Api, cores: Cores) -> None:
+        self._told = told
+        self._folder = folder
+        self._api = api
+        self._core = cores.client
+        self._runs = 0
+
+    def batcher(self, manifest: Path, *flags: str) -> Process:
+        """Start the command."""
+        self._runs += 1
+        directory = self._folder / f"run-{self._runs}"
+        told = self._told
+        limits = ("--in-flight", str(told.in_flight), "--connections", str(told.connections))
+        words = run_words(manifest, directory, self._api.url, *limits, *flags)
+        command = NO_UVLOOP if self._told.loop == "asyncio" else BATCHER
+        return Process([*command, *words], core=self._core, env=run_env(self._folder))
+
+    def raw(self, manifest: Path) -> Process:
+        """Start the loop."""
+        flags = ("--connections", str(self._told.connections), "--job-s", str(JOB_S))
+        words = [HERE / "raw.py", manifest, self._api.url, *flags, "--loop", self._told.loop]
+        return Process(words, core=self._core)
+
+    def measured(self, start: Start) -> Figures:
+        """Run one row, a fifth of the rows, and all of them."""
+        one, few, rows = 1, max(1, self._told.rows // SMALL), self._told.rows
+        start_up = self._spent(start, one)
+        small = self._spent(start, few)
+        before = self._api.requests()
+        large = self._spent(start, rows)
+        return Figures(
+            cpu_us=(large.cpu_s - start_up.cpu_s) / (rows - one) * 1e6,
+            jobs_per_s=(rows - few) / (large.wall_s - small.wall_s),
+            peak_mib=large.peak_mib,
+            requests=(self._api.requests() - before) / rows,
+        )
+
+    def _spent(self, start: Start, rows: int) -> Spent:
+        manifest = self._folder / f"{rows}.jsonl"
+        return start(manifest if manifest.exists() else write_manifest(manifest, rows)).end()
+
+
+def compared(sides: Sides, pairs: int) -> dict[str, object]:
+    """Return the figures of the engine and of the loop, and how many jobs one does of the other."""
+    ours, raws = in_turn(
+        pairs, lambda: sides.measured(sides.batcher), lambda: sides.measured(sides.raw)
+    )
+    ratios = sorted(a.jobs_per_cpu_s / b.jobs_per_cpu_s for a, b in zip(ours, raws, strict=True))
+    return {
+        "batcher": medians(ours),
+        "raw": medians(raws),
+        "ratio": round(median(ratios), 3),
+        "ratios": [round(ratio, 3) for ratio in ratios],
+    }
+
+
+def with_workers(sides: Sides, pairs: int, workers: int) -> dict[str, object]:
+    """Return what a number of workers do beside one."""
+    many, ones = in_turn(
+        pairs,
+        lambda: sides.measured(lambda path: sides.batcher(path, "--workers", str(workers))),
+        lambda: sides.measured(sides.batcher),
+    )
+    ratios = sorted(a.jobs_per_s / b.jobs_per_s for a, b in zip(many, ones, strict=True))
+    return {
+        "workers": workers,
+        "many": medians(many),
+        "one": medians(ones),
+        "ratio": round(median(ratios), 3),
+        "ratios": [round(ratio, 3) for ratio in ratios],
+    }
+
+
+def in_turn(
+    pairs: int, first: Callable[[], Figures], second: Callable[[], Figures]
+) -> tuple[list[Figures], list[Figures]]:
+    """Measure both so many times, in turn, each beginning every other time."""
+    firsts, seconds = [], []
+    for pair in range(pairs):
+        if pair % 2:
+            seconds.append(second())
+            firsts.append(first())
+        else:
+            firsts.append(first())
+            seconds.append(second())
+
+    return firsts, seconds
+
+
+def medians(found: Sequence[Figures]) -> dict[str, float]:
+    """Return the medians, as they are told."""
+    return {
+        "jobs_per_cpu_s": round(median(each.jobs_per_cpu_s for each in found)),
+        "cpu_us_per_job": round(median(each.cpu_us for each in found), 1),
+        "jobs_per_s": round(median(each.jobs_per_s for each in found)),
+        "peak_mib": round(median(each.peak_mib for each in found), 1),
+        "requests_per_job": round(median(each.requests for each in found), 3),
+    }
+
+
+def options() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--in-flight", type=int, default=2_000)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the rows")
-    options = parser.parse_args()
-    rows = options.rows // 10 if options.quick else options.rows
-    with subprocess.Popen(
-        [sys.executable, *SERVER], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdout is not None
-        url = server.stdout.readline().strip()
-        flags = [
-            *("--connections", str(options.connections), "--in-flight", str(options.in_flight)),
-            *("--rate", "100000/s", "--quiet"),
-        ]
-        try:
-            start_s, start_cpu_s, _ = one_run(url, 1, flags)
-            wall_s, cpu_s, memory_kib = one_run(url, rows, flags)
-        finally:
-            server.terminate()
+    parser.add_argument("--loop", choices=LOOPS, default="uvloop")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--workers", type=int, help="measure so many workers beside one")
+    parser.add_argument("--quick", action="store_true", help="2,000 rows, one pair")
+    told = parser.parse_args()
+    if told.quick:
+        told.rows, told.pairs = min(told.rows, 2_000), 1
 
-    print(
-        json.dumps(
-            {
-                "benchmark": "throughput",
-                "rows": rows,
-                "connections": options.connections,
-                "jobs_per_s": round(rows / (wall_s - start_s)),
-                "cpu_us_per_job": round((cpu_s - start_cpu_s) / rows * 1e6),
-                "peak_memory_mib": round(memory_kib / 1024, 1),
-                "start_up_s": round(start_s, 2),
-                "python": sys.version.split()[0],
-            }
-        )
-    )
+    return told
 
 
-def one_run(url: str, rows: int, flags: list[str]) -> tuple[float, float, int]:
-    """Run so many rows; return seconds on the wall, of the processor, and peak memory in KiB."""
-    with tempfile.TemporaryDirectory() as name:
-        manifest = Path(name, "rows.jsonl")
-        lines = (
-            json.dumps({"id": f"{rows}-{n}", "file_url": f"https://shop.example/{rows}/{n}.jpg"})
-            for n in range(rows)
-        )
-        manifest.write_text("".join(line + "\n" for line in lines))
-        words = ["run", str(manifest), "--provider", "removit", "--base-url", url]
-        began = time.perf_counter()
-        pid = os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-m", "batcher", *words, "--run-dir", str(Path(name, "run")), *flags],
-            {**os.environ, "PYTHONPATH": str(ROOT), "REMOVIT_API_KEY": "test-key"},
-        )
-        _, status, usage = os.wait4(pid, 0)
-        wall_s = time.perf_counter() - began
-        if os.waitstatus_to_exitcode(status) != 0:
-            raise SystemExit("the run failed")
-
-    return wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+def main() -> None:
+    """Measure and print."""
+    told = options()
+    cores = Cores() if told.workers else Cores.apart()
+    asked = {name: getattr(told, name) for name in ("rows", "connections", "in_flight", "loop")}
+    asked |= {"pairs": told.pairs, "is_pinned": cores.client is not None}
+    with tempfile.TemporaryDirectory() as name, fast_api(JOB_S, cores.server) as api:
+        sides = Sides(told, Path(name), api, cores)
+        if told.workers:
+            tell("workers", asked | with_workers(sides, told.pairs, told.workers))
+        else:
+            tell("throughput", asked | compared(sides, told.pairs))
 
 
 if __name__ == "__main__":
