@@ -1,59 +1,120 @@
-"""`batcher.toml`: what a person writes down once instead of typing it every night.
+"""`batcher config`: which settings hold here, where each comes from, and whether they can be used.
 
-Rule: its keys are the flags of `run`, with - or _; it stands below flags and environment. A key
-that is no flag is refused, because a limit that silently does nothing costs money.
+Rule: nothing is read but settings, nothing is written or sent. The value of a secret is not shown,
+only whether there is one and where it stands.
 """
 
 from __future__ import annotations
 
-import difflib
-import json
-import tomllib
-from collections.abc import Iterable
+import copy
+import os
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
-NAME = "batcher.toml"
-LISTS = ("set", "variants")  # what may be written as a list of texts
+from batcher.cli.config_file import NAME
+from batcher.cli.config_show import Line, lines_of, problems_of, run_lines
+from batcher.cli.exits import OK, UNUSABLE
+from batcher.cli.run import command as run_command
+from batcher.cli.wishes import ConfiguredCommand, existing_run
+from batcher.report.text import plain
 
-
-def read_config(path: Path, known: Iterable[str]) -> dict[str, Any]:
-    """Return the file's values by parameter name, or nothing if there is no such file."""
-    try:
-        document = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise click.UsageError(f"{path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # nested without end
-        raise click.UsageError(f"{path}: is not TOML: {error}") from error
-
-    names = {key: key.replace("-", "_") for key in document}
-    unknown = next((key for key, name in names.items() if name not in set(known)), None)
-    if unknown is not None:
-        raise click.UsageError(f"{path}: no setting {unknown!r}.{_near(names[unknown], known)}")
-
-    return {name: _value(name, document[key], path) for key, name in names.items()}
+NOT_SETTINGS = ("json", "dry_run")  # flags of `run` that say what this one call does
+VALUE_CHARS_MAX = 200
+EPILOG = """\b
+Examples:
+  batcher config show --origin
+  batcher config show --origin --provider removit --rate 5/s
+  batcher config show runs/photos-removit --origin
+  batcher config check
+"""
 
 
-def _value(name: str, value: Any, path: Path) -> Any:
-    """Return a value as click takes it: a table for `set` becomes pairs."""
-    if name == "set" and isinstance(value, dict):
-        return list(value.items())
+@click.group(epilog=EPILOG)
+def command() -> None:
+    """Show every setting and where it comes from, or check what is written down.
 
-    if name in LISTS and isinstance(value, list):
-        return value
-
-    if name == "set" or isinstance(value, dict | list):
-        raise click.UsageError(
-            f"{path}: {name}: {json.dumps(value, default=str)} is not a value for it"
-        )
-
-    return value
+    A flag counts most, then its variable, then batcher.toml, then the default.
+    """
 
 
-def _near(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f" Did you mean {near[0].replace('_', '-')!r}?" if near else " See `batcher run --help`."
+def _settings_of_run() -> list[click.Parameter]:
+    """Return the flags of `run`, none of which is required here."""
+    found: list[click.Parameter] = []
+    for param in run_command.params:
+        if isinstance(param, click.Option) and param.name not in NOT_SETTINGS:
+            own = copy.copy(param)
+            own.required = False
+            found.append(own)
+
+    return found
+
+
+class ShowCommand(ConfiguredCommand):
+    """`config show`: it takes the flags of `run`, to say what would come of them."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.params += _settings_of_run()
+
+
+@command.command("show", cls=ShowCommand, short_help="Every setting, its value, its origin.")
+@click.argument("run", required=False)
+@click.option(
+    "--origin", is_flag=True, allow_from_autoenv=False, help="Say where each value comes from."
+)
+@click.option(
+    "--json", is_flag=True, allow_from_autoenv=False, help="One JSON array, one object a setting."
+)
+def show(run: str | None, origin: bool, json: bool, **flags: Any) -> int:
+    """Show the settings that a run in this folder would have, or with which RUN goes on.
+
+    The flags of `run` may be given, to see what becomes of them.
+    """
+    ctx = click.get_current_context()
+    if run is None:
+        shown = lines_of(ctx, flags, Path(NAME), os.environ)
+    else:
+        shown = run_lines(ctx, flags, existing_run(run), os.environ)
+
+    if json:
+        click.echo(msgspec.json.encode([line.as_json() for line in shown]))
+        return OK
+
+    for text in laid_out(shown, with_origin=origin):
+        click.echo(text)
+
+    return OK
+
+
+@command.command("check", short_help="Whether batcher.toml and the variables can be used.")
+def check() -> int:
+    """Check batcher.toml of this folder and the BATCHER_ variables, all of it.
+
+    Exit code 0: all can be used; 2: some cannot, and each is told.
+    """
+    path = Path(NAME)
+    problems = problems_of(run_command, path, os.environ)
+    for problem in problems:
+        click.echo(plain(problem, 1_000))
+
+    if not problems:
+        there = "can be used" if path.exists() else "is not here, and needs not be"
+        click.echo(f"{NAME} {there}; the variables can be used")
+
+    return UNUSABLE if problems else OK
+
+
+def laid_out(lines: list[Line], *, with_origin: bool) -> list[str]:
+    """Return the settings as a table."""
+    names = max(len(line.name) for line in lines)
+    values = [plain(line.value, VALUE_CHARS_MAX) for line in lines]
+    width = min(max(map(len, values)), 30)
+    return [
+        f"{line.name:<{names}}  {value:<{width}}  {plain(line.origin, VALUE_CHARS_MAX)}".rstrip()
+        if with_origin
+        else f"{line.name:<{names}}  {value}"
+        for line, value in zip(lines, values, strict=True)
+    ]
