@@ -1,0 +1,1 @@
+"""`--workers`: one run in several processes of this machine, led by one that sends nothing."""
