@@ -38,6 +38,7 @@ REASONS = {
     StopReason.FAILURE_LIMIT: "too many rows failed",
     StopReason.THROTTLED: "the API asks for a long wait",
     StopReason.UNAVAILABLE: "the API cannot be reached",
+    StopReason.WORKER_LOST: "a worker process died again and again",
 }
 BUDGETS = {"--max-cost": "AMOUNT", "--max-jobs": "N"}  # flag -> what its help calls the value
 

@@ -1,7 +1,8 @@
 """A terminal of a given size for a child process, and what stands on its screen.
 
-It knows what a painted view needs (new line, return, cursor up, erase below, colours) and raises on
-any other control sequence, so that a view cannot quietly use more.
+It knows what a painted view needs (new line, return, cursor up, erase the line and below, wrapping
+on and off, colours) and raises on any other control sequence, so that a view cannot quietly use
+more.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Screen:
         self.columns = columns
         self.lines = [""]
         self._row = self._column = 0
+        self._wraps = True
 
     def feed(self, text: str) -> None:
         """Write *text* as a terminal would."""
@@ -53,15 +55,21 @@ class Screen:
             assert self._row >= 0, "painted above the top"
         elif command == "J":
             self.lines[self._row :] = [self.lines[self._row][: self._column]]
+        elif command == "K":
+            self.lines[self._row] = self.lines[self._row][: self._column]
+        elif (numbers, command) in (("?7", "h"), ("?7", "l")):
+            self._wraps = command == "h"
         elif command != "m":
             raise AssertionError(f"an unknown control sequence: {found.group()!r}")
 
     def _print(self, text: str) -> None:
         assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text), repr(text)
         for char in text:
-            if self._column == self.columns:
+            if self._column == self.columns and self._wraps:
                 self._column = 0
                 self._down()
+
+            self._column = min(self._column, self.columns - 1)  # the last cell is written over
 
             line = self.lines[self._row].ljust(self._column)
             self.lines[self._row] = line[: self._column] + char + line[self._column + 1 :]
@@ -86,9 +94,11 @@ def run_in_terminal(
     cwd: Path,
     environ: Mapping[str, str],
     on_output: Callable[[str, Callable[[int], None], subprocess.Popen[bytes]], None] | None = None,
+    both: bool = False,
 ) -> tuple[int, str, str]:
     """Run batcher with its standard error on a terminal; return exit code, what came, and stdout.
 
+    With *both*, standard output is on it too, and what is returned of it is empty.
     *on_output* sees all that came so far after each read, and may resize or signal.
     """
     ours, theirs = pty.openpty()
@@ -100,7 +110,7 @@ def run_in_terminal(
     child = subprocess.Popen(
         [sys.executable, "-m", "batcher", *words],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=theirs if both else subprocess.PIPE,
         stderr=theirs,
         cwd=cwd,
         env={**environ, "TERM": "xterm-256color"},
@@ -118,7 +128,8 @@ def run_in_terminal(
             child.send_signal(signal.SIGKILL)
 
     out, _ = child.communicate()
-    return child.returncode, came.decode("utf-8", "replace").replace("\r\n", "\n\r"), out.decode()
+    told = came.decode("utf-8", "replace").replace("\r\n", "\n\r")
+    return child.returncode, told, (out or b"").decode()
 
 
 def _read(fd: int) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.processes import Shell
+from tests.cli.processes import Shell, simulated
 from tests.cli.terminal import Screen, run_in_terminal
 
 pytestmark = pytest.mark.e2e
@@ -84,3 +84,25 @@ def test_a_terminal_that_cannot_paint_gets_lines(tmp_path: Path) -> None:
 
     assert "\x1b" not in done.stderr + done.stdout
     assert done.stderr.startswith("batcher: 0 s · ")
+
+
+def test_a_run_is_shown_as_wished(tmp_path: Path) -> None:
+    """`--progress`: JSON alone, nothing but the end, or painted; piped, a bar becomes lines."""
+    shell, told = Shell(tmp_path), {}
+    shell.write_manifest(3)
+    with simulated("duration=0") as api:
+        shell.base_url = api.base_url
+        for form in ("json", "none", "bar"):
+            done = shell.do(*shell.run_words("--progress", form, "--run-dir", form))
+            told[form] = done.stderr.splitlines()
+            assert done.returncode == 0, done.stderr
+            assert not (tmp_path / form / ".progress").exists()
+
+    kinds = [json.loads(line)["kind"] for line in told["json"]]
+    assert (set(kinds), kinds[-1]) == ({"progress", "end"}, "end")
+    assert json.loads(told["json"][-2])["succeeded"] == 3
+    assert told["none"][0].startswith("m.jsonl, removit: finished")
+    assert told["bar"][0].startswith("batcher: 0 s · ")
+    for form in ("none", "bar"):
+        assert f"  succeeded  3  {form}/succeeded.jsonl" in told[form]
+        assert "\x1b" not in "".join(told[form])

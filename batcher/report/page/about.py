@@ -13,7 +13,8 @@ from batcher.core.settings import Settings
 from batcher.report.page.facts import About, Limit, Link
 from batcher.report.page.source import Source
 from batcher.report.page.thumbs import link_to
-from batcher.report.text import command_text, path_word
+from batcher.report.rerun import rerun_command
+from batcher.report.text import path_word
 
 DEFAULTS = Settings()
 FILES = {
@@ -38,7 +39,7 @@ def about(source: Source, processes: int) -> About:
         provider=name,
         provider_title=name if provider is None else provider.facts.title,
         manifest=tell(frozen.manifest, 500),
-        rerun=tell(_rerun(source), 2_000),
+        rerun=tell(rerun_command(source.directory.path, frozen, source.program), 2_000),
         settings=tuple(_settings(source)),
         links=tuple(_links(source)),
         processes=processes,
@@ -87,20 +88,6 @@ def _links(source: Source) -> Iterator[Link]:
         file = source.directory.path / name
         if file.exists() and file.stat().st_size:
             yield Link(name, link_to(file, source.page), meaning, file.stat().st_size)
-
-
-def _rerun(source: Source) -> str:
-    """Return the command that runs the failed rows as a manifest of their own."""
-    directory, frozen, provider = source.directory, source.frozen, source.provider
-    words = [source.program, "run", path_word(directory.path / "failed.jsonl")]
-    words += ["--provider", frozen.provider]
-    if provider is None or frozen.base_url != provider.facts.base_url:
-        words += ["--base-url", frozen.base_url]
-
-    for key, value in frozen.params.items():
-        words += ["--set", f"{key}={value if isinstance(value, str) else _json(value)}"]
-
-    return command_text(*words, "--run-dir", path_word(f"{directory.path}-failed"))
 
 
 def _json(value: object) -> str:

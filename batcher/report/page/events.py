@@ -31,7 +31,7 @@ LOGGED = "logged"  # on the time line: a row that did not succeed ended
 
 # The many, which are not worth parsing. In a text that a row or a server wrote the quotes would be
 # escaped.
-_SKIPPED = re.compile(rb'"event":"(?:job\.accepted|download\.stored)"|"outcome":"succeeded"')
+SKIPPED = re.compile(rb'"event":"(?:job\.accepted|download\.stored)"|"outcome":"succeeded"')
 
 
 class Log:
@@ -47,7 +47,7 @@ class Log:
 
     def add(self, line: bytes) -> None:
         """Take one line in; what is none is passed over."""
-        if _SKIPPED.search(line):
+        if SKIPPED.search(line):
             return
 
         try:
@@ -70,10 +70,10 @@ class Log:
         )
 
     def _take(self, event: dict[str, Any]) -> None:
-        at = _epoch_s(event.get("time"))
+        at = epoch_of(event.get("time"))
         match event["event"]:
             case "row.finished":
-                self._count(LOGGED, at, wanted=_ended_in_flight(event))
+                self._count(LOGGED, at, wanted=ended_in_flight(event))
             case "answer.error":
                 is_throttled = event.get("http_status") == 429
                 kind = facts.THROTTLED if is_throttled else facts.TROUBLED
@@ -113,12 +113,13 @@ def read_log(path: Path, bins: TimeBins, tell: Callable[[object, int], str]) -> 
     return log.facts(bytes_skipped=skipped)
 
 
-def _ended_in_flight(event: Mapping[str, Any]) -> bool:
+def ended_in_flight(event: Mapping[str, Any]) -> bool:
     """Whether a row ended that had been sent and did not succeed."""
     return event.get("outcome") != "succeeded" and event.get("kind") != ErrorKind.INVALID_ROW
 
 
-def _epoch_s(text: object) -> float | None:
+def epoch_of(text: object) -> float | None:
+    """Return the time of an event in epoch seconds; None if it has none."""
     try:
         return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else None
     except (ValueError, OverflowError):

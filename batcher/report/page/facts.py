@@ -95,7 +95,7 @@ class Picture:
     """A result, small enough to be shown."""
 
     row_id: str
-    href: str
+    href: str | None  # None: the page is not where the files are
     source: str  # a `data:` address
     width: int
     height: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-VOID = frozenset({"meta", "link", "br", "img", "rect", "line", "path", "circle"})
+VOID = frozenset({"meta", "link", "br", "img", "input", "rect", "line", "path", "circle"})
 
 
 class Markup(str):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -129,7 +130,7 @@ class Tallies:
         """Take one record in."""
         times = record.time
         submitted, accepted, done, collected = map(
-            _epoch_s, (times.submitted, times.accepted, times.done_seen, times.collected)
+            epoch_s, (times.submitted, times.accepted, times.done_seen, times.collected)
         )
         if submitted is not None:
             self._bins.add(facts.STARTED, submitted)
@@ -189,7 +190,17 @@ class Tallies:
             group.answers[answer] += 1
 
 
-def read_outcomes(folder: Path, lengths: Mapping[str, int | None], tallies: Tallies) -> None:
+class Taker(Protocol):
+    """What records are read into."""
+
+    unreadable: int  # lines that are no records
+
+    def add(self, outcome: State, record: Record) -> None:
+        """Take one record in."""
+        ...
+
+
+def read_outcomes(folder: Path, lengths: Mapping[str, int | None], tallies: Taker) -> None:
     """Read the four files; *lengths* are what the journal committed, None or absent: all."""
     decoder = msgspec.json.Decoder(Record)
     for outcome in OUTCOMES:
@@ -231,7 +242,8 @@ def whole_lines(
             is_rest = not is_whole
 
 
-def _epoch_s(at: datetime | None) -> float | None:
+def epoch_s(at: datetime | None) -> float | None:
+    """Return a time of a record in epoch seconds; None if it has none, or none that counts."""
     try:
         return None if at is None or at.tzinfo is None else at.timestamp()
     except (OverflowError, ValueError):  # an edited file

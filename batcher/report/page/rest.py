@@ -72,7 +72,7 @@ def about(facts: Facts) -> Markup:
             "Settings left at their defaults",
             table("Defaults", heads, ((name, _value(value)) for name, value in rest)),
         ),
-        table("Files", ("File", "Size", ""), files, numbers=(1,)),
+        table("Files", ("File", "Size", ""), files, numbers=(1,)) if run.links else None,
         tag(
             "p",
             f"Worked on by batcher {versions}, taken up {count_text(run.processes)} "

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from batcher.report.advice import HINTS, MEANINGS
 from batcher.report.page.bars import bar
 from batcher.report.page.facts import ErrorGroup, Facts
-from batcher.report.page.hints import HINTS, MEANINGS
 from batcher.report.page.markup import Content, Markup, joined, table, tag
 from batcher.report.page.overview import NAMES
 from batcher.report.page.words import bytes_text, moment_text, share_text

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from batcher.core.model import StopReason
+from batcher.report.advice import MEANINGS
 from batcher.report.closing import REASONS
 from batcher.report.page.facts import Facts
-from batcher.report.page.hints import MEANINGS
 from batcher.report.page.words import share_text
 from batcher.report.summary import Stopped, Summary
 from batcher.report.text import command_text, count_text, duration_text, plain, rows_text
@@ -52,17 +52,23 @@ class Verdict:
 
 def judge(facts: Facts) -> Verdict:
     """Say how a run went."""
-    summary, tone = facts.summary, _tone(facts.summary)
+    summary = facts.summary
     return Verdict(
-        tone=tone,
-        word="Stopped" if summary.state == "stopped" else WORDS[tone],
-        sentence=_sentence(summary),
+        tone=tone_of(summary),
+        word=word_of(summary),
+        sentence=sentence_of(summary),
         reasons=tuple(_reasons(facts)),
         steps=tuple(_steps(facts)),
     )
 
 
-def _tone(summary: Summary) -> Tone:
+def word_of(summary: Summary) -> str:
+    """Return the tone for who sees no colour."""
+    return "Stopped" if summary.state == "stopped" else WORDS[tone_of(summary)]
+
+
+def tone_of(summary: Summary) -> Tone:
+    """Return how a run went, in one of four colours."""
     if summary.state == "running":
         return "going"
 
@@ -76,7 +82,8 @@ def _tone(summary: Summary) -> Tone:
     return "mixed" if summary.state == "finished" or was_wished else "bad"
 
 
-def _sentence(summary: Summary) -> str:
+def sentence_of(summary: Summary) -> str:
+    """Return how a run went, in one sentence."""
     took = f" in {duration_text(summary.wall_s)}" if summary.wall_s >= 1 else ""
     rows, good = summary.rows, summary.succeeded
     if summary.state == "running":
@@ -101,7 +108,7 @@ def _sentence(summary: Summary) -> str:
 def _reasons(facts: Facts) -> Iterator[str]:
     summary = facts.summary
     if summary.state == "stopped":
-        yield _stop(summary.stopped)
+        yield stop_of(summary.stopped)
 
     if summary.waiting is not None:
         yield f"Now: {summary.waiting}."
@@ -125,7 +132,8 @@ def _reasons(facts: Facts) -> Iterator[str]:
         yield f"Most often: {meaning} ({rows_text(often.rows)}): “{message}”"
 
 
-def _stop(stopped: Stopped | None) -> str:
+def stop_of(stopped: Stopped | None) -> str:
+    """Return why a run stopped before its end."""
     if stopped is None:
         return "Nobody says why: the process was ended from outside, or the machine was."
 

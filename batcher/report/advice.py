@@ -1,7 +1,12 @@
-"""What each kind of error means, and what a person can do about it."""
+"""What each kind of error means, and what a person can do about it: for the page and the terminal.
+
+Rule: one line for each kind, and never more hope than there is. What is written `like this` can be
+typed after `batcher`, or is a file of the run.
+"""
 
 from __future__ import annotations
 
+from batcher.core.lifecycle import State
 from batcher.core.model import ErrorKind
 
 MEANINGS: dict[str, str] = {
@@ -32,12 +37,12 @@ HINTS: dict[str, str] = {
     ErrorKind.OUT_OF_CREDITS: "Top the account up; `resume` goes on.",
     ErrorKind.NOT_FOUND: "The job was accepted, then forgotten. Ask the support with its job id.",
     ErrorKind.REJECTED: "Mostly the input: is the picture there, public, of a size and kind that "
-    "the API takes? Whether the money came back stands under Money.",
+    "the API takes? `batcher refunds` says whether the money came back.",
     ErrorKind.THROTTLED: "Somebody else may use the same account. A lower `--rate` avoids it.",
-    ErrorKind.UNAVAILABLE: "An outage of the API. `retry` or `resume` later.",
+    ErrorKind.UNAVAILABLE: "An outage of the API. `retry` later.",
     ErrorKind.TIMEOUT: "A slow network, large uploads, or a busy API; `--submit-timeout` and "
     "`--status-timeout` give it longer.",
-    ErrorKind.CONNECTION: "See network, proxy and DNS of this machine; then `resume`.",
+    ErrorKind.CONNECTION: "See network, proxy and DNS of this machine; then `retry`.",
     ErrorKind.PROTOCOL: "Look into `log.jsonl` for the whole answer, and tell the API's support.",
     ErrorKind.JOB_TIMEOUT: "The job may be done by now: `retry` looks again and pays nothing. "
     "`--job-timeout` gives jobs longer.",
@@ -46,3 +51,19 @@ HINTS: dict[str, str] = {
     ErrorKind.UNKNOWN_OUTCOME: "These may have been paid for, so they are not sent again by "
     "themselves. `batcher doubt list` says what to look for at the API.",
 }
+
+GIVEN_UP = "A person closed these; nothing is sent for them any more."
+NOT_HERE = "This batcher knows no such kind of error; the message is the API's own."
+
+
+def hint_of(kind: str, outcome: str) -> str:
+    """Return what a person can do about rows that came to such an end, in a line or two."""
+    if kind == ErrorKind.UNKNOWN_OUTCOME and outcome == State.FAILED:
+        return GIVEN_UP
+
+    return next((hint for known, hint in HINTS.items() if known == kind), NOT_HERE)
+
+
+def meaning_of(kind: str) -> str:
+    """Return what a kind of error means, in a few words; nothing if nobody knows."""
+    return next((meaning for known, meaning in MEANINGS.items() if known == kind), "")

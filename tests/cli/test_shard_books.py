@@ -1,0 +1,129 @@
+"""What is read of all shards together, and what is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from batcher.adapters.rundir import RunDirectory
+from batcher.cli.workers.books import ShardBooks
+from batcher.cli.workers.events import Events
+from batcher.cli.workers.number import with_workers
+from batcher.cli.workers.worker import own_settings
+from batcher.core.errors import StorageError, UsageError
+from batcher.core.secret import Secret
+from batcher.core.settings import Frozen, Settings
+from batcher.engine.session import open_session
+from tests.support.logs import Events as LogEvents
+
+
+def test_a_shard_that_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
+    """Its rows were paid for: without it the run does not go on."""
+    run = RunDirectory(tmp_path)
+    books = ShardBooks(tmp_path, run.parts(2))
+    books.begin(was_begun=run.was_begun)
+    run.shard(1).path.rmdir()
+    with pytest.raises(StorageError, match="shards/01 is gone"):
+        ShardBooks(tmp_path, run.parts(2)).begin(was_begun=run.was_begun)
+
+
+def test_a_run_without_workers_is_its_own_part(tmp_path: Path) -> None:
+    """One process keeps its journal where it always was."""
+    run = RunDirectory(tmp_path)
+    assert [part.path for part in run.parts(None)] == [tmp_path]
+    assert [part.path.name for part in run.parts(2)] == ["00", "01"]
+
+
+def test_events_are_passed_on_whole_and_once(tmp_path: Path) -> None:
+    """A line that is being written waits for its end; what was there before is not told."""
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"old":1}\n')
+    told: list[bytes] = []
+    events = Events([log, tmp_path / "later.jsonl"], told.append)
+    with log.open("a") as file:
+        file.write('{"a":1}\n{"b"')
+
+    events.follow()
+    assert told == [b'{"a":1}\n']
+    with log.open("a") as file:
+        file.write(":2}\n")
+
+    (tmp_path / "later.jsonl").write_text('{"c":3}\n')
+    events.follow()
+    assert told == [b'{"a":1}\n', b'{"b":2}\n', b'{"c":3}\n']
+
+
+def test_what_is_counted_is_shared_out() -> None:
+    """All workers together have the places in flight and the connections that were asked for."""
+    settings = Settings(in_flight=201, connections=32)
+    own = [own_settings(settings, shard, 3) for shard in range(3)]
+    assert sum(each.in_flight for each in own) == 201
+    assert [each.connections for each in own] == [11, 11, 10]
+
+
+def frozen_of(manifest: Path) -> Frozen:
+    """Return a run of this manifest."""
+    return Frozen(provider="removit", base_url="https://a.example", manifest=str(manifest))
+
+
+@pytest.mark.parametrize(
+    ("rows", "rate", "told"),
+    [
+        (10, "2000/s", "10 rows are too few"),
+        (30_000, "250/s", "it is fast enough for 250/s"),
+        (30_000, "auto", "--rate auto is counted by one process"),
+    ],
+)
+def test_auto_takes_one_process_where_that_is_enough(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    rows: int,
+    rate: str,
+    told: str,
+) -> None:
+    """--workers auto says why it does not use every core."""
+    monkeypatch.setattr("batcher.cli.workers.number.usable_cores", lambda: 4)
+    manifest = tmp_path / "m.txt"
+    manifest.write_text("https://a.example/1.jpg\n" * rows)
+    run = RunDirectory(tmp_path / "run")
+    frozen = with_workers(frozen_of(manifest), Settings(rate=rate), "auto", run)
+    assert frozen.shards is None
+    assert told in capsys.readouterr().err
+
+
+def test_auto_takes_the_cores_that_the_rows_keep_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2,000 rows for each worker at least, and no more workers than cores."""
+    monkeypatch.setattr("batcher.cli.workers.number.usable_cores", lambda: 4)
+    manifest = tmp_path / "m.txt"
+    run, settings = RunDirectory(tmp_path / "run"), Settings(rate="2000/s")
+    found = []
+    for rows in (7_000, 90_000):
+        manifest.write_text("https://a.example/1.jpg\n" * rows)
+        found.append(with_workers(frozen_of(manifest), settings, "auto", run).shards)
+
+    assert found == [3, 4]
+
+
+def test_the_most_workers_are_told(tmp_path: Path) -> None:
+    """A number that no machine wants is a typing error."""
+    frozen, run = frozen_of(tmp_path / "m.txt"), RunDirectory(tmp_path / "run")
+    with pytest.raises(UsageError, match="at most 64"):
+        with_workers(frozen, Settings(), 65, run)
+
+
+async def test_one_process_does_not_take_over_a_run_of_several(tmp_path: Path) -> None:
+    """The rows are in the shards: an engine in the directory of the whole run would know none."""
+    frozen = frozen_of(tmp_path / "m.txt")
+    whole = msgspec.structs.replace(frozen, shards=2)
+    key, log = Secret("k", "test"), LogEvents()
+    with pytest.raises(UsageError, match="the run has 2 workers"):
+        async with open_session(RunDirectory(tmp_path), whole, Settings(), key, log=log):
+            pass
+
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - nothing else is running here
