@@ -3,14 +3,15 @@
 PY := .venv/bin/python
 SOAK_TIMEOUT_S ?= 3600
 FUZZ_S ?= 20
+BENCHMARKS = throughput memory latency journal manifest transport pacing polling
 SOAK = BATCHER_FIGURES=build/figures.jsonl $(PY) -m pytest -q -n 2 --dist worksteal --timeout $(SOAK_TIMEOUT_S)
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check controls format bench soak fuzz lock sbom audit clean bootstrap
+.PHONY: help demo test check controls format bench bench-check bench-record soak fuzz lock sbom audit docs clean bootstrap
 
 help:  ## list the verbs
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1  \2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1  \2/p' Makefile
 
 demo: bootstrap  ## a whole run of 200 rows against the simulator: no key, no network
 	@$(PY) -m batcher demo $(ARGS)
@@ -27,12 +28,19 @@ format: bootstrap  ## mend what ruff can mend, and format
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
-bench: bootstrap  ## list the benchmarks and run those that know --quick
-	@for file in benchmarks/[a-z]*.py; do \
-	    [ -e "$$file" ] || { echo "no benchmarks here"; break; }; \
-	    echo "== $$file: $$(sed -n '1s/"""\(.*\)/\1/p' "$$file" | tr -d '"')"; \
-	    if grep -q -e --quick "$$file"; then $(PY) "$$file" --quick || exit 1; fi; \
+bench: bootstrap  ## the quick form of every benchmark; lines go to build/bench-quick.jsonl, too
+	@mkdir -p build
+	@for name in $(BENCHMARKS); do \
+	    echo "== benchmarks/$$name.py: $$(sed -n '1s/"""\(.*\)/\1/p' benchmarks/$$name.py | tr -d '"')"; \
+	    $(PY) benchmarks/$$name.py --quick >build/$$name.out || exit 1; \
+	    tee -a build/bench-quick.jsonl <build/$$name.out && rm build/$$name.out; \
 	done
+
+bench-check: bootstrap  ## whether a job has become dearer: ratios and counts beside what is recorded
+	@$(PY) benchmarks/check.py $(ARGS)
+
+bench-record: bootstrap  ## record what they are now, in benchmarks/recorded.json
+	@$(PY) benchmarks/check.py --record $(ARGS)
 
 controls: bootstrap  ## wrong versions of batcher: each must turn red the tests that it names
 	@$(PY) -m pytest -q -n 2 --dist worksteal tests/proofs/test_controls.py -m "soak or not soak" $(ARGS)
@@ -59,6 +67,11 @@ sbom: bootstrap  ## write build/sbom.cdx.json from it (needs the package index)
 
 audit: bootstrap  ## look it up in the lists of known vulnerabilities (needs them, and says if not)
 	@scripts/supply audit
+
+docs: bootstrap  ## the documentation as a site, in build/site; it opens offline (needs the package index once)
+	@$(PY) -m pip install -q -c constraints.txt furo myst-parser sphinx sphinx-click
+	@$(PY) -m sphinx -q -W --keep-going -c docs/site docs build/site
+	@echo "build/site/index.html"
 
 clean:  ## remove .venv and caches; runs/ stays, it is a record of what was paid for
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

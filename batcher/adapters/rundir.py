@@ -46,6 +46,7 @@ class RunDirectory:
         self.summary = path / "summary.json"
         self.log = path / "log.jsonl"
         self.downloads = path / "downloads"
+        self.shards = path / "shards"  # of a run of several workers: a run directory for each
         self.open_mark = (
             path / ".open"
         )  # there while a process has the journal open, and after a crash
@@ -56,6 +57,14 @@ class RunDirectory:
     def is_run(self) -> bool:
         """Whether it is a run's directory at all."""
         return self.run_file.exists()
+
+    def shard(self, number: int) -> RunDirectory:
+        """Return the directory of one part of this run, from 0."""
+        return RunDirectory(self.shards / f"{number:02d}")
+
+    def parts(self, shards: int | None) -> list[RunDirectory]:
+        """Return the directories with a journal: this one, or those of its shards."""
+        return [self] if shards is None else [self.shard(n) for n in range(shards)]
 
     @property
     def was_begun(self) -> bool:

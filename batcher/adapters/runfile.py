@@ -25,6 +25,8 @@ NAMES = {
     "base_url": "--base-url",
     "manifest": "the manifest",
     "download": "--download",
+    "shards": "--workers",
+    "shard": "the shard",
 }
 
 
@@ -77,7 +79,8 @@ def differences(old: Frozen, new: Frozen) -> list[str]:
     for name, words in NAMES.items():
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
-            lines.append(_difference(words, before or ABSENT, after or ABSENT))
+            told = (ABSENT if value is None else value for value in (before, after))
+            lines.append(_difference(words, *told))
 
     for key in sorted(old.params.keys() | new.params.keys()):
         value, other = old.params.get(key, ABSENT), new.params.get(key, ABSENT)

@@ -6,34 +6,49 @@ into one clear line on standard error and the exit code that belongs to it.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
 from batcher import __version__
+from batcher.cli.ending import end
 from batcher.cli.exits import PIPE_CLOSED
 from batcher.cli.failure import ReaderGone, exit_code_of, silence_stdout
 from batcher.cli.process import prepare_process
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "run": "Submit every row of a manifest and follow its job; the same command again resumes.",
     "resume": "Go on with a run.",
     "retry": "Take the exhausted rows of a run up again.",
     "status": "Say how a run stands, also while it goes on.",
+    "errors": "Say why rows did not succeed, and what to do about it.",
+    "show": "Tell everything that is known of one row.",
+    "runs": "List the runs in a folder, the newest first.",
     "plan": "Say how long a manifest takes, which limit makes it so long, and what it costs.",
     "check": "Check every row of a manifest: no network, nothing spent.",
     "doubt": "Decide rows of which nobody knows whether they were paid for.",
+    "dashboard": "Show a run in the browser: live while it goes on, afterwards as a replay.",
+    "compare": "Say what differs between runs, and what is chance.",
+    "bench": "Load an API at a given rate, and say how it bears it.",
     "report": "Write a page about a run: how it went, why, and what to do next.",
     "refunds": "List what was paid for without a result, for the API's support.",
     "simulate": "Serve a faithful local copy of an API, with faults on demand.",
     "demo": "See a whole run against the simulator: no key, no network, nothing spent.",
     "providers": "List the APIs that are known, with their parameters.",
+    "config": "Show every setting and where it comes from, or check batcher.toml.",
+    "doctor": "Look whether this machine, the key and the API are fit for a run.",
+    "completion": "Print the script that lets a shell finish words.",
 }
 
+VARIABLE = "_BATCHER_COMPLETE"  # click's own name: how a shell asks for words
 EPILOG = """\b
 Start here:
   batcher demo
@@ -59,7 +74,8 @@ class Commands(click.Group):
             return None
 
         module = import_module(f"batcher.cli.{cmd_name}")
-        return cast("click.Command", module.command)
+        command = cast("click.Command", module.command)
+        return _finishing(command) if VARIABLE in os.environ else command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -70,6 +86,17 @@ class Commands(click.Group):
             ctx.fail(f"No such command {args[0]!r} (did you mean {near[0]!r}?).")
 
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that go on like *incomplete*, without importing them."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=about)
+            for name, about in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -104,7 +131,15 @@ class Commands(click.Group):
         except BaseException as error:
             code = exit_code_of(error)
 
+        end(code)
         sys.exit(code)
+
+
+def _finishing(command: click.Command) -> click.Command:
+    """Return a command for a shell that wants a word of it finished."""
+    from batcher.cli.completion import with_words
+
+    return with_words(command)
 
 
 @click.command(

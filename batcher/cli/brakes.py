@@ -10,21 +10,32 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, Signals, getsignal
+from typing import Protocol
 
 import anyio
 
 from batcher.cli.exits import signal_exit_code
 from batcher.core.model import Stop, StopReason
-from batcher.engine.run import Run
+from batcher.engine.running import Running
 from batcher.report.text import duration_text
 
 LAST_WAIT_S = 5.0  # for what is being written at this moment
 
 
+class Stopper(Protocol):
+    """Whoever may end a run from outside."""
+
+    signal: Signals | None  # that ended it, if one did
+
+    async def listen(self) -> None:
+        """Wait for a word to stop, until cancelled."""
+        ...
+
+
 class Brakes:
     """What a run does on a signal. `signal` is the first one that came."""
 
-    def __init__(self, run: Run, grace_s: float, say: Callable[[str], None]) -> None:
+    def __init__(self, run: Running, grace_s: float, say: Callable[[str], None]) -> None:
         self.signal: Signals | None = None
         self._run = run
         self._grace_s = grace_s

@@ -29,6 +29,11 @@ def refuse_contradictions(frozen: Frozen, settings: Settings) -> None:
         _refuse_silent_api(provider, frozen)
         _refuse_unreachable(settings.webhook_url, frozen.base_url)
 
+    if frozen.shards is not None and frozen.shard is None:
+        from batcher.cli.workers.number import refuse_unshared
+
+        refuse_unshared(frozen, settings)
+
     if settings.variants and frozen.download is None:
         say("warning: --variants chooses among files, and nothing is fetched without --download")
 

@@ -16,17 +16,15 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from batcher.adapters.outcomes import OutcomeFiles
 from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import read_run_file
+from batcher.cli.deciding import Part, by_part, decide_all, deciding, refuse_shared_job
 from batcher.cli.failure import say
+from batcher.cli.parts import parts_of
 from batcher.cli.program import program
 from batcher.cli.wishes import STDIN, existing_run
 from batcher.core.errors import UsageError
-from batcher.core.journal import Journal
 from batcher.providers import PROVIDERS
-from batcher.report.money import currency_of
-from batcher.report.summary import SummaryFile
 from batcher.report.text import command_text, path_word, rows_text
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -66,8 +64,11 @@ def list_(run: str, json: bool) -> int:
     frozen, settings = read_run_file(directory.run_file)
     title = PROVIDERS[frozen.provider].facts.title
     count = 0
-    if directory.journal.exists():
-        with contextlib.closing(SqliteJournal.read(directory.journal)) as journal:
+    for part in parts_of(directory):
+        if not part.journal.exists():
+            continue
+
+        with contextlib.closing(SqliteJournal.read(part.journal)) as journal:
             for held in held_rows(journal):
                 count += 1
                 found = evidence(held, settings.submit_timeout_s)
@@ -121,9 +122,11 @@ def adopt(run: str, row_id: str | None, job_id: str | None, source: str | None, 
 
     pairs = [(row_id or "", job_id or "")] if source is None else list(_pairs(source))
     directory = existing_run(run)
-    with _deciding(directory) as (journal, outcomes, _):
+    with deciding(directory) as parts:
         for row, job in pairs:
-            adopt_row(journal, outcomes, row, job, note=note, at=time.time())
+            part = by_part(parts, [row])[0][0]
+            refuse_shared_job(parts, part, job)
+            adopt_row(part.journal, part.outcomes, row, job, note=note, at=time.time())
 
     _tell(directory, len(pairs), "will be followed by the job you gave")
     return 0
@@ -150,8 +153,12 @@ def resubmit(run: str, note: str, **chosen: Any) -> int:
 
     row_ids = _chosen(**chosen)
     directory = existing_run(run)
-    with _deciding(directory) as (journal, outcomes, _):
-        count = resubmit_rows(journal, outcomes, row_ids, note=note, at=time.time())
+
+    def decide(part: Part, ids: list[str] | None) -> int:
+        return resubmit_rows(part.journal, part.outcomes, ids, note=note, at=time.time())
+
+    with deciding(directory) as parts:
+        count = decide_all(parts, row_ids, decide)
 
     _tell(directory, count, "will be submitted again")
     return 0
@@ -165,32 +172,17 @@ def fail(run: str, note: str, **chosen: Any) -> int:
 
     row_ids = _chosen(**chosen)
     directory = existing_run(run)
-    with _deciding(directory) as (journal, outcomes, provider):
-        count = give_up(journal, outcomes, row_ids, provider=provider, note=note, at=time.time())
+    provider = read_run_file(directory.run_file)[0].provider
+
+    def decide(part: Part, ids: list[str] | None) -> int:
+        at = time.time()
+        return give_up(part.journal, part.outcomes, ids, provider=provider, note=note, at=at)
+
+    with deciding(directory) as parts:
+        count = decide_all(parts, row_ids, decide)
 
     _tell(directory, count, "closed as failed", resume=False)
     return 0
-
-
-@contextlib.contextmanager
-def _deciding(directory: RunDirectory) -> Iterator[tuple[Journal, OutcomeFiles, str]]:
-    """Own the run while a decision is written, and bring its summary up to date.
-
-    Jobs that were rescued have their rows first: nobody decides without what is known.
-    """
-    from batcher.adapters.rescue import RescueFile
-    from batcher.engine.books.opening import open_books
-    from batcher.engine.books.rescue import take_over
-
-    frozen, _ = read_run_file(directory.run_file)
-    with directory.lock(time.time()), open_books(directory, frozen.provider) as (journal, outcomes):
-        for _, text in take_over(journal, outcomes, RescueFile(directory.rescue), at=time.time()):
-            say(text)
-
-        try:
-            yield journal, outcomes, frozen.provider
-        finally:
-            SummaryFile(directory.path, currency_of(frozen)).decided(journal.counters())
 
 
 def _tell(directory: RunDirectory, count: int, what: str, *, resume: bool = True) -> None:

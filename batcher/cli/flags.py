@@ -53,10 +53,19 @@ class SectionedCommand(click.Command):
 
 def settings_flags(function: C) -> C:
     """Give a command all flags of `FLAGS`."""
-    for flag in reversed(FLAGS):
-        function = _option(flag)(function)
+    return chosen_flags(*(flag.name for flag in FLAGS))(function)
 
-    return function
+
+def chosen_flags(*names: str) -> Callable[[C], C]:
+    """Give a command some flags of `FLAGS`."""
+
+    def decorate(function: C) -> C:
+        for flag in reversed(FLAGS):
+            function = _option(flag)(function) if flag.name in names else function
+
+        return function
+
+    return decorate
 
 
 def _option(flag: Flag) -> Callable[[C], C]:

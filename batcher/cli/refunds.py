@@ -7,6 +7,7 @@ written, locked or asked of the API.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import click
 
 from batcher.adapters.runfile import read_run_file
 from batcher.cli.failure import say
+from batcher.cli.parts import parts_of
 from batcher.cli.wishes import existing_run
 
 if TYPE_CHECKING:
@@ -74,7 +76,8 @@ def command(run: str, unconfirmed: bool, json: bool) -> int:
     if not json:
         click.echo(csv_header(), nl=False)
 
-    for charge in _charges(directory.journal):
+    journals = [part.journal for part in parts_of(directory)]
+    for charge in itertools.chain.from_iterable(map(_charges, journals)):
         if unconfirmed and not must_be_looked_at(charge):
             continue
 

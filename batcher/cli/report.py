@@ -92,12 +92,12 @@ def page_of(directory: RunDirectory, path: Path) -> bytes:
     from batcher.report.page.page import page
     from batcher.report.page.source import source_of
 
-    hide = Redaction(_keys()).text
+    hide = Redaction(keys_to_hide()).text
     source = source_of(directory, path, now=time.time(), program=program(), hide=hide)
     return page(gather(source, look(directory)))
 
 
-def _keys() -> list[Secret]:
+def keys_to_hide() -> list[Secret]:
     """Return what variables that name a key hold: it stands in no file, and in no page either."""
     return [
         Secret(value, name)

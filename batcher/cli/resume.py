@@ -12,6 +12,7 @@ from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import read_run_file, write_run_file
 from batcher.cli.contradictions import refuse_contradictions
 from batcher.cli.flags import settings_flags
+from batcher.cli.night import Night, night_of, night_options
 from batcher.cli.wishes import (
     STDIN,
     ResumingCommand,
@@ -40,6 +41,7 @@ Provider, base URL, --set and the download folder belong to the run and cannot c
 @click.argument("run")
 @key_file_option
 @settings_flags
+@night_options
 @screen_options
 def command(run: str, **flags: Any) -> int:
     """Go on with the run in the directory RUN.
@@ -49,8 +51,9 @@ def command(run: str, **flags: Any) -> int:
     """
     directory = existing_run(run)
     _, key, read_again = opened(directory, flags)
+    night = night_of(flags, directory)
     with directory.lock(time.time()):
-        return go_on(directory, key, read_again, flags)
+        return go_on(directory, key, read_again, flags, night)
 
 
 def opened(
@@ -72,6 +75,7 @@ def go_on(
     key: Secret,
     read_again: Callable[[], Secret],
     flags: dict[str, Any],
+    night: Night,
 ) -> int:
     """Bring a run whose lock is held to its end, with its own settings and the flags given now.
 
@@ -86,4 +90,10 @@ def go_on(
 
     readable = frozen.manifest != STDIN
     screen = screen_of(flags)
-    return drive(Drive(directory, frozen, settings, key, screen, read_again, readable))
+    key_file = flags["api_key_file"]
+    return drive(
+        Drive(
+            *(directory, frozen, settings, key, screen, read_again, readable, night),
+            key_file=key_file,
+        )
+    )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
 import click
 
+from batcher.adapters.rundir import RunDirectory
+from batcher.cli.deciding import begun_parts
 from batcher.cli.failure import say
 from batcher.cli.flags import settings_flags
+from batcher.cli.night import night_of, night_options
 from batcher.cli.resume import go_on, opened
 from batcher.cli.wishes import ResumingCommand, existing_run, key_file_option, screen_options
 from batcher.core.model import ErrorKind
@@ -34,20 +38,34 @@ downloads them. Only a row without a job, or whose job has failed, is submitted 
 )
 @key_file_option
 @settings_flags
+@night_options
 @screen_options
 def command(run: str, **flags: Any) -> int:
     """Take the exhausted rows of RUN up again, then go on like `resume`."""
     directory = existing_run(run)
     frozen, key, read_again = opened(directory, flags)
+    night = night_of(flags, directory)
     kind = None if flags["kind"] is None else ErrorKind(flags["kind"])
     with directory.lock(time.time()):
-        from batcher.engine.books.decide import retry
-        from batcher.engine.books.opening import open_books
-
-        with open_books(directory, frozen.provider) as (journal, outcomes):
-            count = retry(journal, outcomes, kind=kind, at=time.time())
+        count = sum(
+            _taken_up(part, directory, frozen.provider, kind)
+            for part in begun_parts(directory, frozen)
+        )
 
         if not flags["quiet"]:
             say(f"{rows_text(count)} taken up again")
 
-        return go_on(directory, key, read_again, flags)
+        return go_on(directory, key, read_again, flags, night)
+
+
+def _taken_up(part: RunDirectory, run: RunDirectory, provider: str, kind: ErrorKind | None) -> int:
+    """Take up the exhausted rows of one part of a run that is locked, and return how many."""
+    from batcher.engine.books.decide import retry
+    from batcher.engine.books.opening import open_books
+
+    with contextlib.ExitStack() as stack:
+        if part.path != run.path:
+            stack.enter_context(part.lock(time.time()))
+
+        journal, outcomes = stack.enter_context(open_books(part, provider))
+        return retry(journal, outcomes, kind=kind, at=time.time())

@@ -13,6 +13,7 @@ from batcher.adapters.runfile import differences, read_run_file, write_run_file
 from batcher.cli.contradictions import refuse_contradictions
 from batcher.cli.failure import say
 from batcher.cli.flags import settings_flags
+from batcher.cli.night import night_of, night_options
 from batcher.cli.wishes import (
     STDIN,
     ConfiguredCommand,
@@ -28,6 +29,7 @@ from batcher.cli.wishes import (
     screen_of,
     screen_options,
     set_option,
+    workers_option,
 )
 from batcher.core.errors import UsageError
 from batcher.core.settings import Frozen, Settings
@@ -64,7 +66,9 @@ process, 74 disk failed, 130 or 143 interrupted and resumable.
     is_flag=True,
     help="Check all rows, show plan and first request, send nothing.",
 )
+@workers_option
 @settings_flags
+@night_options
 @screen_options
 def command(manifest: str, **flags: Any) -> int:
     """Submit every row of MANIFEST once and follow its job to the end.
@@ -76,6 +80,11 @@ def command(manifest: str, **flags: Any) -> int:
     directory = RunDirectory(run_path(manifest, flags))
     frozen = frozen_of(manifest, flags, directory)
     settings = new_settings(flags, frozen.base_url)
+    if flags["workers"] is not None or directory.is_run:
+        from batcher.cli.workers.number import with_workers
+
+        frozen = with_workers(frozen, settings, flags["workers"], directory)
+
     refuse_contradictions(frozen, settings)
     if flags["dry_run"]:
         from batcher.cli.dry_run import show_dry_run
@@ -86,6 +95,7 @@ def command(manifest: str, **flags: Any) -> int:
 
     read_again = key_source(PROVIDERS[frozen.provider].facts.key_env, flags["api_key_file"])
     key = read_again()
+    night = night_of(flags, directory)
 
     from batcher.adapters.manifest import open_manifest
     from batcher.cli.drive import Drive, drive
@@ -97,7 +107,13 @@ def command(manifest: str, **flags: Any) -> int:
     directory.create()
     with directory.lock(time.time()):
         begin_or_resume(directory, frozen, settings)
-        return drive(Drive(directory, frozen, settings, key, screen_of(flags), read_again))
+        screen = screen_of(flags)
+        key_file = flags["api_key_file"]
+        return drive(
+            Drive(
+                directory, frozen, settings, key, screen, read_again, night=night, key_file=key_file
+            )
+        )
 
 
 def begin_or_resume(directory: RunDirectory, frozen: Frozen, settings: Settings) -> None:

@@ -18,16 +18,18 @@ import msgspec
 from click.core import ParameterSource
 
 from batcher.adapters.rundir import RunDirectory, absolute_path, default_run_directory
-from batcher.cli.config import NAME, read_config
+from batcher.adapters.runfile import read_run_file
+from batcher.cli.config_file import NAME, read_config
 from batcher.cli.failure import hiding, say
 from batcher.cli.flags import SectionedCommand, given_settings
+from batcher.cli.known import ProviderName, find_provider
 from batcher.cli.origin import checked_base_url, is_loopback
-from batcher.cli.screen import Screen
-from batcher.cli.values import SetOption, count, key_value, one_of_each
+from batcher.cli.screen import PROGRESS, Screen
+from batcher.cli.values import SetOption, count, key_value, one_of_each, or_auto
 from batcher.core.errors import UsageError
 from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
-from batcher.providers import PROVIDERS, provider_named
+from batcher.providers import provider_named
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -40,7 +42,9 @@ NEAR = 0.8  # difflib's ratio from which a name counts as mistyped
 # What may be written down once: the options of `run`, by the names of their parameters.
 RUN_OPTIONS = (
     *("api_key_file", "base_url", "download", "dry_run", "json", "log_level"),
-    *("provider", "quiet", "run_dir", "set"),
+    *("progress", "provider", "quiet", "run_dir", "set", "workers"),
+    *("dashboard", "fail_on", "metrics", "metrics_port"),
+    *("notify", "notify_file", "notify_when", "on_finish"),
     *(name.removesuffix("_s") for name in Settings.__struct_fields__),
 )
 HELP = frozenset({"-h", "--help"})
@@ -48,7 +52,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 provider_option = click.option(
     "--provider",
-    type=click.Choice(list(PROVIDERS)),
+    type=ProviderName(),
     required=True,
     help="The API; `batcher providers` says more about each.",
 )
@@ -62,6 +66,13 @@ set_option = click.option(
 )
 run_dir_option = click.option(
     "--run-dir", metavar="DIR", help="Where the run lives. [runs/<manifest>-<provider>]"
+)
+workers_option = click.option(
+    "--workers",
+    type=or_auto(count),
+    metavar="N|auto",
+    help="Processes that share the run, for rates that one cannot reach. A run keeps its number. "
+    "[1]",
 )
 quotes_option = click.option(
     "--quotes",
@@ -99,6 +110,12 @@ def screen_options(function: C) -> C:
             default="info",
             help="Events from this level on go to log.jsonl and to --json. [info]",
         ),
+        click.option(
+            "--progress",
+            type=click.Choice(PROGRESS),
+            default="auto",
+            help="How the run is shown on standard error: painted, lines, JSON, or not. [auto]",
+        ),
         click.option("--json", is_flag=True, help="Events on standard output, as JSON."),
         click.option("--quiet", "-q", is_flag=True, help="Say nothing unless something is wrong."),
     ):
@@ -120,10 +137,11 @@ class ConfiguredCommand(SectionedCommand):
         **extra: Any,
     ) -> click.Context:
         """Put what `batcher.toml` says below flags and environment."""
-        if self.reads_file and not HELP.intersection(args):
+        is_meant = not HELP.intersection(args) and not extra.get("resilient_parsing")
+        if self.reads_file and is_meant:
             extra["default_map"] = read_config(Path(NAME), RUN_OPTIONS)
 
-        if not HELP.intersection(args):
+        if is_meant:
             warn_of_variables(os.environ, [param.name or "" for param in self.params])
 
         try:
@@ -177,7 +195,7 @@ def key_source(key_env: str, key_file: str | None) -> Callable[[], Secret]:
 
 def screen_of(flags: Mapping[str, Any]) -> Screen:
     """Return what is to be shown."""
-    return Screen(quiet=flags["quiet"], json=flags["json"], log_level=flags["log_level"])
+    return Screen(flags["quiet"], flags["json"], flags["log_level"], flags["progress"])
 
 
 def run_path(manifest: str, flags: Mapping[str, Any]) -> Path:
@@ -234,4 +252,5 @@ def existing_run(text: str) -> RunDirectory:
     if not directory.is_run:
         raise UsageError(f"{text}: is no run directory; it has no run.toml")
 
+    find_provider(read_run_file(directory.run_file)[0].provider)
     return directory

@@ -19,6 +19,8 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     manifest: str  # absolute path, or "-" for standard input
     params: dict[str, object] = {}  # --set
     download: str | None = None  # absolute path
+    shards: int | None = None  # --workers: parts of the manifest; None = one process does it all
+    shard: int | None = None  # of these, from 0, in the directory of a part
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

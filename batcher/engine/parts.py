@@ -10,6 +10,7 @@ from random import Random
 from batcher.core.exchange import Transport
 from batcher.core.journal import Entry, Journal
 from batcher.core.log import Log
+from batcher.core.model import Row
 from batcher.core.polling.durations import Durations
 from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
@@ -29,6 +30,9 @@ from batcher.engine.room import Disks
 from batcher.engine.slots import Slots
 from batcher.engine.webhooks.claims import Claims
 from batcher.providers.base import Provider
+
+
+Starts = Callable[[Row, float], float]  # the event loop's time of a row's turn, and of now
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class Parts:
     learns: bool = True  # else every job is looked at in plain pauses, for comparisons
     clock: Clock = field(default_factory=Clock)
     rng: Random = field(default_factory=Random)  # jitter only; a simulation gives a seeded one
+    starts: Starts | None = None  # when first submits are due; None: as soon as there is room
     offload: Offload = in_thread
     linger_s: float = LINGER_S
 

@@ -59,7 +59,7 @@ class Run:
             on_failure=self._fail,
         )
         self._context = context_of(parts, self.control, self._recorder)
-        self._lanes = open_lanes(self._context, parts.journal)
+        self.lanes = self._lanes = open_lanes(self._context, parts.journal)
         self._looks = Looks(self._context, self._lanes, parts.past, learns=parts.learns)
         self._planner = Planner(self._context, self._looks, parts.memory, parts.offload)
         self._poller = Poller(
@@ -139,12 +139,11 @@ class Run:
         await self._room.look()
         async with anyio.create_task_group() as lanes:
             lanes.start_soon(self._guarded(self._room.run))
-            lanes.start_soon(self._prices.lane.run, self._guarded(self._prices.ask))
-            lanes.start_soon(self._lanes.submit.run, self._guarded(self._submitter.submit))
-            lanes.start_soon(self._lanes.status.run, self._guarded(self._poller.check))
+            lanes.start_soon(self._prices.lane.run, self._prices.ask, self._fail)
+            lanes.start_soon(self._lanes.submit.run, self._submitter.submit, self._fail)
+            lanes.start_soon(self._lanes.status.run, self._poller.check, self._fail)
             if self._collector is not None:
-                fetch = self._guarded(self._collector.fetch)
-                lanes.start_soon(self._lanes.download.run, fetch)
+                lanes.start_soon(self._lanes.download.run, self._collector.fetch, self._fail)
 
             lanes.start_soon(self._guarded(self._prices.end_refused))
             lanes.start_soon(self._guarded(self._credits.run))
@@ -245,7 +244,8 @@ class Run:
         if self.control.halted.is_set():
             self._submitter.put_back(ticket)
         else:
-            self._lanes.submit.add(ticket, self._context.clock.now())
+            now, starts = self._context.clock.now(), self._parts.starts
+            self._lanes.submit.add(ticket, now if starts is None else starts(ticket.row, now))
 
     def _collect(self, ticket: Ticket) -> None:
         if self._collector is None:

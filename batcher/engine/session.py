@@ -23,18 +23,18 @@ from batcher.core.journal import Entry, Journal
 from batcher.core.log import Log
 from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
+from batcher.core.shards import part_of, shard_of
 from batcher.engine.books.opening import open_books
 from batcher.engine.books.rescue import take_over
 from batcher.engine.files.collect import Store
 from batcher.engine.files.store import open_store
 from batcher.engine.keyring import ACCOUNT, Keyring, with_mark
 from batcher.engine.notices import Notices
-from batcher.engine.parts import Parts
+from batcher.engine.parts import Parts, Starts
 from batcher.engine.rows import ProviderCheck
 from batcher.engine.run import Run
 from batcher.engine.webhooks.hearing import hearing
 from batcher.providers import Provider, provider_named
-from batcher.providers.base import Problem
 
 LANES = 4
 RUN_ID_BYTES = 16
@@ -50,17 +50,24 @@ async def open_session(
     log: Log,
     read_manifest: bool = True,
     reread: Callable[[], Secret] | None = None,
+    starts: Starts | None = None,
 ) -> AsyncIterator[Run]:
     """Compose the run of a directory that this process has locked.
 
     `reread` reads the source of the key again. With `read_manifest` false the run goes on from its
-    journal alone: for a manifest that came by a pipe and cannot be read twice.
+    journal alone: for a manifest that came by a pipe and cannot be read twice. `starts` says when
+    first submits are due, of a load test.
     """
+    if frozen.shards is not None and frozen.shard is None:
+        raise UsageError(
+            f"{directory.path}: the run has {frozen.shards} workers; go on with `batcher resume`"
+        )
+
     provider = provider_named(frozen.provider, frozen.params)
     notices = Notices(log)
     keyring = Keyring(key, reread)
     learned = Learned(frozen.provider, frozen.base_url, log)
-    entries = _entries(frozen, settings, provider, notices) if read_manifest else None
+    entries = _entries(frozen, settings, provider) if read_manifest else None
     with open_books(directory, frozen.provider) as (journal, outcomes):
         _check_account(journal, key, frozen, settings)
         rescue = _take_over(directory, journal, outcomes, notices)
@@ -97,6 +104,7 @@ async def open_session(
                     store=store,
                     disks=_disks(directory, frozen),
                     rescue=rescue,
+                    starts=starts,
                     past=learned.load(),
                     memory=learned,
                 )
@@ -119,22 +127,31 @@ def _transport(
 
 
 def _entries(
-    frozen: Frozen, settings: Settings, provider: Provider, notices: Notices
+    frozen: Frozen, settings: Settings, provider: Provider
 ) -> Callable[[], Iterator[Entry]]:
-    def warn(problem: Problem) -> None:
-        text = f"column {problem.field!r}: {problem.message}"
-        notices.tell("rows.column", text, once=f"column {problem.field}")
-
-    check = ProviderCheck(provider, warn)
+    check = ProviderCheck(provider)
     skip = [] if frozen.download is None else [Path(frozen.download)]
     manifest = open_manifest(frozen.manifest, skip=skip)
-    return lambda: manifest.entries(check, limit=settings.limit)
+    if frozen.shards is None:
+        return lambda: manifest.entries(check, limit=settings.limit, judged=False)
+
+    is_ours = partial(_is_ours, frozen.shard, frozen.shards)
+    return lambda: filter(is_ours, manifest.entries(check, limit=settings.limit, judged=False))
+
+
+def _is_ours(shard: int | None, shards: int, entry: Entry) -> bool:
+    """Whether a row is one of this shard's."""
+    return shard_of(entry.id, shards) == shard
 
 
 def _rows_expected(frozen: Frozen, settings: Settings) -> int | None:
     """Return roughly how many rows the run will have, if that can be had for next to nothing."""
     rows = count_rows(frozen.manifest)
-    return rows if rows is None or settings.limit is None else min(rows, settings.limit)
+    if rows is None:
+        return None
+
+    rows = rows if settings.limit is None else min(rows, settings.limit)
+    return rows if frozen.shards is None else part_of(rows, frozen.shard or 0, frozen.shards)
 
 
 def _take_over(
@@ -164,7 +181,8 @@ async def _store(
         return
 
     folder = _make_folder(frozen.download)
-    async with open_store(folder, settings, directory.path) as store:
+    run = directory.path if frozen.shards is None else directory.path.parent.parent
+    async with open_store(folder, settings, run) as store:
         yield store
 
 

@@ -164,7 +164,7 @@ class Night:
 
         def entries() -> Iterator[Entry]:
             manifest = open_manifest(str(self.manifest))
-            return manifest.entries(ProviderCheck(provider), limit=chosen.limit)
+            return manifest.entries(ProviderCheck(provider), limit=chosen.limit, judged=False)
 
         return Parts(
             frozen=frozen,

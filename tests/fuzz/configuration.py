@@ -18,7 +18,7 @@ from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import differences, read_run_file
 from batcher.cli import values
 from batcher.cli.callbacks import listen_address, webhook_url
-from batcher.cli.config import read_config
+from batcher.cli.config_file import read_config
 from batcher.cli.flag_table import FLAGS
 from batcher.cli.origin import checked_base_url
 from batcher.core.errors import UsageError

@@ -34,6 +34,7 @@ FILE = "tests/adapters/test_sqlite_file.py::"
 OUTCOMES = "tests/adapters/test_outcomes.py::"
 RUNDIR = "tests/adapters/test_rundir.py::"
 HTTP = "tests/adapters/test_http.py::"
+CONNECTIONS = "tests/adapters/test_connections.py::"
 ANSWERS = "tests/providers/test_any_answer.py::"
 CASES = "tests/providers/test_conformance.py::"
 CALLS = "tests/providers/test_deapi_calls.py::"
@@ -53,6 +54,7 @@ DNS = "tests/proofs/test_dns.py::"
 DEADLINE = "tests/engine/test_deadline.py::"
 FORECAST = "tests/core/test_forecast.py::"
 PACE = "tests/engine/test_pace.py::"
+SHARDS = "tests/engine/test_shards.py::"
 SEEDS = CRASH + "test_crashes_anywhere_cost_nothing"
 
 CONTROLS = (
@@ -82,16 +84,14 @@ CONTROLS = (
         promise="No row is paid twice",
         file="batcher/engine/books/record.py",
         right="""\
-        group = self._next_group()
         try:
+            group.answers = await self._write(group.events)
 """,
         wrong="""\
-        group = self._next_group()
-        for wish in group:
-            wish.answer = True
-            wish.done.set()
-
+        group.answers = [True] * len(group.events)
+        group.done.set()
         try:
+            group.answers = await self._write(group.events)
 """,
         red=(
             SEEDS,
@@ -160,8 +160,12 @@ CONTROLS = (
         name="request-repeated-by-the-library",
         promise="No row is paid twice",
         file="batcher/adapters/http/transport.py",
-        right="        self._session._retry_connection = False\n",
-        wrong="",
+        right="            except Exception as error:\n                failure",
+        wrong="""\
+            except aiohttp.ServerDisconnectedError:
+                return await self._send(pool, request, start, body, timeout_s)
+            except Exception as error:
+                failure""",
         red=(HTTP + "test_nothing_is_sent_twice",),
     ),
     # --- Money: whose job it is ----------------------------------------------------------------
@@ -183,6 +187,18 @@ CONTROLS = (
             JOURNAL + "TestMoves::test_a_job_belongs_to_one_row",
             CLAIMS + "test_a_job_has_one_row_whatever_calls_say",
             "tests/engine/test_decide.py::test_a_job_belongs_to_one_row",
+        ),
+    ),
+    Control(
+        name="rows-moved-unread-and-uncounted",
+        promise="No row is paid twice",
+        file="batcher/adapters/sqlite/usual.py",
+        right="    if found != number:\n",
+        wrong="    if found > number:\n",
+        red=(
+            JOURNAL + "TestMoves::test_an_illegal_move_changes_nothing",
+            JOURNAL + "TestMoves::test_a_job_belongs_to_one_row",
+            JOURNAL + "test_a_call_that_is_not_what_it_seems_adds_its_lines_once",
         ),
     ),
     Control(
@@ -504,12 +520,9 @@ CONTROLS = (
         promise="One outcome for every row",
         file="batcher/engine/books/record.py",
         right="""\
-        lengths = self._outcomes.append(lines) if lines else {}
-        try:
-            return self._journal.apply(events, lengths, counters)
+            return self._journal.apply(events, append if lines else None, counters)
 """,
         wrong="""\
-        try:
             answers = self._journal.apply(events, {}, counters)
             if lines:
                 self._journal.apply([], self._outcomes.append(lines), {})
@@ -736,9 +749,9 @@ CONTROLS = (
     Control(
         name="body-not-bounded",
         promise="Hostile answers are bounded and not misread",
-        file="batcher/adapters/http/transport.py",
-        right="            if len(content) > self._body_bytes_max:\n",
-        wrong="            if len(content) > 100 * self._body_bytes_max:\n",
+        file="batcher/adapters/http/conversation.py",
+        right="    if len(body) > bytes_max:\n",
+        wrong="    if len(body) > 100 * bytes_max:\n",
         red=(FOUND + "test_an_answer_is_bounded",),
     ),
     Control(
@@ -762,17 +775,23 @@ CONTROLS = (
     Control(
         name="idle-connection-not-looked-at",
         promise="Hostile answers are bounded and not misread",
-        file="batcher/adapters/http/transport.py",
-        right="    return not poll.poll(0)\n",
-        wrong="    return True\n",
+        file="batcher/adapters/http/pool.py",
+        right="        return not self._poll_of(socket.fileno()).poll(0)\n",
+        wrong="        return True\n",
         red=(HTTP + "test_connection_closed_while_idle_is_not_reused",),
     ),
     Control(
         name="redirect-followed-with-the-key",
         promise="The key goes nowhere else",
         file="batcher/adapters/http/transport.py",
-        right="            allow_redirects=False,\n",
-        wrong="            allow_redirects=True,\n",
+        right="                headers = echoes.blotted_headers(",
+        wrong="""\
+                if message.code // 100 == 3:
+                    key = {"X-API-Key": self._key().reveal()}
+                    async with aiohttp.request("GET", message.headers["Location"], headers=key):
+                        pass
+
+                headers = echoes.blotted_headers(""",
         red=(HTTP + "test_redirect_is_an_answer",),
         always=True,
     ),
@@ -788,22 +807,22 @@ CONTROLS = (
         name="echoed-key-passed-on",
         promise="The key goes nowhere else",
         file="batcher/adapters/http/echoes.py",
-        right="        body = body.replace(spelling.encode(), HIDDEN.encode())\n",
-        wrong="        pass\n",
+        right="            body = body.replace(spelling, HIDDEN.encode())\n",
+        wrong="            pass\n",
         red=(HTTP + "test_an_echoed_key_is_not_passed_on",),
     ),
     Control(
         name="key-in-escapes-passed-on",
         promise="The key goes nowhere else",
         file="batcher/adapters/http/echoes.py",
-        right='answer.body) if b"\\\\u00" in answer.body else answer.body\n',
-        wrong="answer.body) if False else answer.body\n",
+        right='        if b"\\\\u00" in body:\n',
+        wrong="        if False:\n",
         red=("tests/adapters/test_http.py::test_an_echoed_key_is_known_in_other_spellings",),
     ),
     Control(
         name="key-over-plain-http",
         promise="The key goes nowhere else",
-        file="batcher/adapters/http/transport.py",
+        file="batcher/adapters/http/origin.py",
         right='    if url.scheme == "http" and not _is_loopback(host):\n',
         wrong='    if url.scheme == "ftp":\n',
         red=(HTTP + "test_unsafe_base_url_is_refused",),
@@ -812,8 +831,8 @@ CONTROLS = (
         name="tls-not-verified",
         promise="TLS is verified",
         file="batcher/adapters/http/transport.py",
-        right="            connector=_Connector(limit=",
-        wrong="            connector=_Connector(ssl=False, limit=",
+        right="        self._pool = Pool(self._base, limit=",
+        wrong="        self._pool = Pool(self._base, ssl=False, limit=",
         red=(HTTP + "test_untrusted_certificate_is_not_sent",),
     ),
     Control(
@@ -888,17 +907,15 @@ CONTROLS = (
         right="""\
         except Exception as error:
             self._fail(error)
-            lost = [*group, *self._wishes]
+            lost = [group, *self._groups]
 """,
         wrong="""\
         except Exception as error:
             self._fail(error)
-            for wish in group:
-                wish.failure = error
-                wish.done.set()
-
+            group.failure = error
+            group.done.set()
             raise
-            lost = [*group, *self._wishes]
+            lost = [group, *self._groups]
 """,
         red=(ERRORS + "test_nothing_is_sent_after_a_failure_and_no_job_id_is_lost",),
     ),
@@ -906,7 +923,7 @@ CONTROLS = (
         name="job-ids-of-the-failed-group-forgotten",
         promise="Job ids outlive the journal",
         file="batcher/engine/books/record.py",
-        right="            await self._keep(lost)\n",
+        right="            await self._keep(unwritten)\n",
         wrong="",
         red=(ERRORS + "test_job_ids_of_the_group_that_failed_are_rescued",),
     ),
@@ -914,7 +931,7 @@ CONTROLS = (
         name="late-job-ids-forgotten",
         promise="Job ids outlive the journal",
         file="batcher/engine/books/record.py",
-        right="            await self._keep([_Wish(event, ticket)])\n",
+        right="            await self._keep([(event, ticket)])\n",
         wrong="",
         red=(ERRORS + "test_nothing_is_sent_after_a_failure_and_no_job_id_is_lost",),
     ),
@@ -1098,13 +1115,17 @@ CONTROLS = (
     Control(
         name="cut-answer-believed",
         promise="Hostile answers are bounded and not misread",
-        file="batcher/adapters/http/transport.py",
-        right="            content = await self._read(answer)\n",
+        file="batcher/adapters/http/conversation.py",
+        right="""\
+    while len(body) <= bytes_max and (piece := await content.read(CHUNK_BYTES)):
+        body += piece
+""",
         wrong="""\
-            try:
-                content = await self._read(answer)
-            except aiohttp.ClientPayloadError:
-                content = b""
+    try:
+        while piece := await content.read(CHUNK_BYTES):
+            body += piece
+    except aiohttp.ClientPayloadError:
+        pass
 """,
         red=(MALFORMED + "test_no_answer_is_misread", HTTP + "test_no_whole_answer_is_lost"),
     ),
@@ -1115,8 +1136,57 @@ CONTROLS = (
         right="            transport.abort()\n",
         wrong="            pass\n",
         red=(
-            "tests/adapters/test_connections.py::test_a_request_that_nothing_else_ends_is_cut_off",
+            CONNECTIONS + "test_a_request_that_nothing_else_ends_is_cut_off",
+            CONNECTIONS + "test_every_deadline_is_kept_by_one_timer",
         ),
+    ),
+    Control(
+        name="body-cut-off-taken-for-whole",
+        promise="Hostile answers are bounded and not misread",
+        file="batcher/adapters/http/transport.py",
+        right="                if way.is_over and not _has_length(message):",
+        wrong="                if False:",
+        red=(CONNECTIONS + "test_a_request_ends_in_time_whatever_the_peer_does",),
+    ),
+    Control(
+        name="deadline-before-what-has-arrived",
+        promise="Hostile answers are bounded and not misread",
+        file="batcher/adapters/connections.py",
+        right="            self._loop.call_later(GRACE_S, _cut, late)\n",
+        wrong="            _cut(late)\n",
+        red=(CONNECTIONS + "test_an_answer_that_came_while_the_process_slept_is_read",),
+    ),
+    Control(
+        name="interim-answers-not-bounded",
+        promise="Hostile answers are bounded and not misread",
+        file="batcher/adapters/http/conversation.py",
+        right="INTERIM_MAX = 100 ",
+        wrong="INTERIM_MAX = 1_000_000_000 ",
+        red=(CONNECTIONS + "test_a_flood_of_interim_answers_is_not_heard_to_its_end",),
+    ),
+    Control(
+        name="half-said-connection-used-again",
+        promise="Hostile answers are bounded and not misread",
+        file="batcher/adapters/http/conversation.py",
+        right="    if is_sent and not transport.get_write_buffer_size():\n",
+        wrong="    if True:\n",
+        red=(HTTP + "test_half_sent_connection_is_not_reused",),
+    ),
+    Control(
+        name="header-that-is-two",
+        promise="The key goes nowhere else",
+        file="batcher/adapters/http/heads.py",
+        right="    if not _HEADER.fullmatch(line):\n",
+        wrong="    if False:\n",
+        red=(HTTP + "test_a_header_that_would_be_two_is_a_bug",),
+    ),
+    Control(
+        name="replaced-key-still-sent",
+        promise="The key goes nowhere else",
+        file="batcher/adapters/http/transport.py",
+        right="        if key is not self._key_in_use:\n",
+        wrong="        if self._key_in_use is None:\n",
+        red=(HTTP + "test_each_request_has_the_key_of_its_time",),
     ),
     Control(
         name="any-status-word-ends-a-job",
@@ -1141,7 +1211,7 @@ CONTROLS = (
         name="private-address-called",
         promise="Downloads stay on the public network",
         file="batcher/adapters/download/downloader.py",
-        right="                socket_factory=None if self._allow_private else public_socket,\n",
+        right="            socket_factory=None if self._allow_private else public_socket,\n",
         wrong="",
         red=(
             DNS + "test_a_name_that_leads_home_is_not_called",
@@ -1355,10 +1425,11 @@ CONTROLS = (
         name="committed-lines-taken-back",
         promise="A full disk is waited for",
         file="batcher/engine/books/record.py",
-        right="            if error.disk_full and lines:",
+        right="            if error.disk_full and lengths:",
         wrong="            if error.disk_full:",
         red=(
             RECORD + "test_a_full_disk_takes_back_nothing_that_was_committed",
+            RECORD + "test_a_full_disk_takes_back_only_what_this_group_added",
             "tests/engine/test_hard_nights.py::test_a_disk_that_is_full_now_and_then_loses_no_line",
         ),
     ),
@@ -1418,5 +1489,68 @@ CONTROLS = (
         right="        return self._context.clock.now() - ticket.born\n",
         wrong="        return self._context.clock.wall() - (ticket.accepted_at or 0.0)\n",
         red=("tests/proofs/test_clocks.py::test_a_jump_changes_nothing_that_is_sent",),
+    ),
+    Control(
+        name="key-handed-to-the-last-command",
+        promise="The key goes nowhere else",
+        file="batcher/cli/last_words.py",
+        right="        if name not in secret and key.reveal() not in value\n",
+        wrong="        if name not in KEPT_BACK\n",
+        red=("tests/cli/test_night.py::test_a_good_end_is_told_to_the_command_and_to_nobody_else",),
+    ),
+    Control(
+        name="address-of-a-message-followed-elsewhere",
+        promise="The key goes nowhere else",
+        file="batcher/adapters/notify.py",
+        right="allow_redirects=False",
+        wrong="allow_redirects=True",
+        red=("tests/adapters/test_notify.py::test_it_is_tried_a_little",),
+    ),
+    # --- Several workers -----------------------------------------------------------------------
+    Control(
+        name="copies-of-a-row-in-two-shards",
+        promise="Several workers are as one",
+        file="batcher/core/shards.py",
+        right="    known = row_id if twin is None else twin[1]\n",
+        wrong="    known = row_id\n",
+        red=(
+            "tests/core/test_shards.py::test_copies_of_a_derived_id_meet",
+            SHARDS + "test_rows_stand_the_same_however_many_shards",
+        ),
+    ),
+    Control(
+        name="each-worker-has-the-whole-limit",
+        promise="Several workers are as one",
+        file="batcher/core/shards.py",
+        right="    if rate is None or parts == 1:\n",
+        wrong="    if rate is None or parts >= 1:\n",
+        red=(SHARDS + "test_parts_keep_the_limit_where_requests_arrive",),
+    ),
+    Control(
+        name="part-handed-over-at-once",
+        promise="Several workers are as one",
+        file="batcher/cli/workers/conductor.py",
+        right="        await anyio.sleep(self._settle_s)\n",
+        wrong="",
+        red=(
+            "tests/cli/test_conductor.py::"
+            "test_the_part_of_one_that_ended_goes_to_the_others_a_window_later",
+        ),
+    ),
+    Control(
+        name="lost-shard-begun-anew",
+        promise="Several workers are as one",
+        file="batcher/cli/workers/books.py",
+        right="            if was_begun and not shard.path.is_dir():\n",
+        wrong="            if False:\n",
+        red=("tests/cli/test_shard_books.py::test_a_shard_that_is_gone_is_not_begun_anew",),
+    ),
+    Control(
+        name="lines-merged-before-they-count",
+        promise="Several workers are as one",
+        file="batcher/adapters/merged.py",
+        right="                    _copy_bytes(lines, file, end - start)\n",
+        wrong="                    file.write(lines.read())\n",
+        red=("tests/adapters/test_merged.py::test_only_what_is_committed_is_copied",),
     ),
 )

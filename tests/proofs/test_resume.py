@@ -55,6 +55,8 @@ REFUSED: tuple[tuple[str, object, str], ...] = (
     ("manifest", "-", 'the manifest: the run has "/m/rows.jsonl", the command says "-"'),
     ("download", None, '--download: the run has "/d", the command says none'),
     ("download", "/e", '--download: the run has "/d", the command says "/e"'),
+    ("shards", 2, "--workers: the run has none, the command says 2"),
+    ("shard", 0, "the shard: the run has none, the command says 0"),
     (
         "params",
         {**PARAMS, "mode": "clipping"},
