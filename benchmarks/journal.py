@@ -37,6 +37,7 @@ from batcher.core.journal import Entry
 from batcher.core.lifecycle import Move
 from batcher.engine.books.record import Recorder
 from batcher.engine.books.rescue import Rescue
+from batcher.engine.books.thread import OwnThread
 from batcher.engine.notices import Notices
 
 BATCHES = (1, 16, 64, 256)
@@ -137,8 +138,19 @@ class Counted(SqliteJournal):
         return super().apply(*told, **also)
 
 
-async def record(recorder: Recorder, rows: range, producers: int) -> None:
+async def record(
+    journal: SqliteJournal, outcomes: OutcomeFiles, rows: range, producers: int
+) -> None:
     """Take *rows* through their lives, *producers* at a time."""
+    log = Unheard()
+    with OwnThread() as thread:
+        rescue = Rescue(None, log)
+        recorder = Recorder(journal, outcomes, Notices(log), rescue=rescue, offload=thread)
+        await produce_all(recorder, rows, producers)
+
+
+async def produce_all(recorder: Recorder, rows: range, producers: int) -> None:
+    """Have the events of *rows* made durable, by so many tasks."""
     waiting = iter(rows)
 
     async def produce() -> None:
@@ -166,10 +178,9 @@ def recorder_speeds(folder: Path, rows: int) -> dict[str, dict[str, float]]:
     speeds, first = {}, 1
     for producers in PRODUCERS:
         count = min(rows, producers * 100)
-        recorder = Recorder(journal, outcomes, Notices(Unheard()), rescue=Rescue(None, Unheard()))
         journal.groups = 0
         began = time.perf_counter(), time.thread_time(), time.process_time()
-        run_fast(record, recorder, range(first, first + count), producers)
+        run_fast(record, journal, outcomes, range(first, first + count), producers)
         wall, loop, both = time.perf_counter(), time.thread_time(), time.process_time()
         events = 3 * count
         loop_s = loop - began[1]

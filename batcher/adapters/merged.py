@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,10 +37,10 @@ class Source:
 
 @dataclass(slots=True)
 class _Copied:
-    """What of one file has been copied, by shard; `inodes` tell a file from one written anew."""
+    """What of one file has been copied, by shard; `births` tell a file from one written anew."""
 
     lengths: list[int] = field(default_factory=list)
-    inodes: list[int] = field(default_factory=list)
+    births: list[int] = field(default_factory=list)
     fits: bool = False
 
 
@@ -50,6 +51,7 @@ class MergedFiles:
         self._folder = folder
         self._sources = sources
         self._copied = {name: _Copied() for name in NAMES}
+        self._known = _Known()
         self._mark = folder / MARK
 
     def begin(self) -> None:
@@ -96,19 +98,24 @@ class MergedFiles:
 
         sync_directory(self._folder)
         self._mark.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Release the shards' files. Idempotent; the next call takes them up again."""
+        self._known.close()
 
     def _take_over(self, name: str, lengths: Sequence[int | None]) -> None:
         known = [length for length in lengths if length is not None]
         path = self._folder / name
         if len(known) == len(lengths) and path.exists() and path.stat().st_size == sum(known):
-            self._copied[name] = _Copied(known, self._inodes(name), fits=True)
+            self._copied[name] = _Copied(known, self._births(name), fits=True)
 
-    def _inodes(self, name: str) -> list[int]:
-        return [_inode(source.folder / name) for source in self._sources]
+    def _births(self, name: str) -> list[int]:
+        return [self._known.birth(source.folder / name) for source in self._sources]
 
     def _bring_up(self, name: str, lengths: list[int]) -> None:
         """Append what is new, or make the file anew if it cannot be appended to."""
-        copied, inodes, path = self._copied[name], self._inodes(name), self._folder / name
+        copied, births, path = self._copied[name], self._births(name), self._folder / name
         grows = self._grows(name, lengths)
         if grows and lengths == copied.lengths:
             return
@@ -121,7 +128,7 @@ class MergedFiles:
             with replacing(path) as file:
                 self._copy(name, [0] * len(lengths), lengths, file)
 
-        self._copied[name] = _Copied(lengths, inodes, fits=True)
+        self._copied[name] = _Copied(lengths, births, fits=True)
 
     def _grows(self, name: str, lengths: list[int]) -> bool:
         """Whether what is here already is the beginning of what is committed now."""
@@ -130,7 +137,7 @@ class MergedFiles:
             copied.fits
             and all(old <= new for old, new in zip(copied.lengths, lengths, strict=True))
             and all(
-                old in (0, new) for old, new in zip(copied.inodes, self._inodes(name), strict=True)
+                old in (0, new) for old, new in zip(copied.births, self._births(name), strict=True)
             )
             and path.exists()
             and path.stat().st_size == sum(copied.lengths)
@@ -147,7 +154,7 @@ class MergedFiles:
         """Whether no shard began to write its file anew while it was copied."""
         copied = self._copied[name]
         lengths = [lengths.get(name, 0) for lengths in after]
-        copied.fits = self._inodes(name) == copied.inodes and all(
+        copied.fits = self._births(name) == copied.births and all(
             length is not None and length >= old
             for length, old in zip(lengths, copied.lengths, strict=True)
         )
@@ -157,12 +164,44 @@ class MergedFiles:
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-def _inode(path: Path) -> int:
-    """Return what tells a file from another of its name; 0 = it is not there yet."""
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return 0
+class _Known:
+    """Tells a file from another of its name.
+
+    Each file is held open: else its inode may be given to the next but one that takes its place.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[Path, tuple[int, int]] = {}  # a birth, and a descriptor
+        self._births = count(1)
+
+    def birth(self, path: Path) -> int:
+        """Return a number that no other file of this name has had; 0 = it is not there yet."""
+        try:
+            inode = path.stat().st_ino
+            birth, held = self._held.get(path, (0, -1))
+            if birth and os.fstat(held).st_ino == inode:
+                return birth
+
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return 0
+
+        if birth:
+            os.close(held)
+
+        birth = next(self._births)
+        self._held[path] = birth, fd
+        return birth
+
+    def close(self) -> None:
+        """Let all files go."""
+        for _, fd in self._held.values():
+            os.close(fd)
+
+        self._held.clear()
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def _copy_bytes(source: BinaryIO, target: BinaryIO, size: int) -> None:

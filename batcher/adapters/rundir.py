@@ -186,7 +186,7 @@ class RunDirectory:
 
     @contextmanager
     def _opened(self, path: Path, mode: int = os.O_RDWR | os.O_CREAT) -> Iterator[int]:
-        """Open a lock file; closing it gives up the lock."""
+        """Open a lock file; its end gives up the lock, which a forked process has open as well."""
         try:
             fd = os.open(path, mode | os.O_CLOEXEC, PRIVATE)
         except OSError as error:
@@ -195,6 +195,9 @@ class RunDirectory:
         try:
             yield fd
         finally:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(fd, fcntl.LOCK_UN)
+
             os.close(fd)
 
 

@@ -21,6 +21,9 @@ def refuse_unwritable(path: Path, flag: str) -> None:
     if path.is_dir():
         raise UsageError(f"{flag} {path}: is a folder; name a file in it, such as batcher.prom")
 
+    if path.exists() and not path.is_file():  # a device would be replaced by a file, for all
+        raise UsageError(f"{flag} {path}: is no regular file; name one")
+
     if not path.parent.is_dir():
         raise UsageError(f"{flag} {path}: there is no folder {path.parent}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from itertools import islice
@@ -87,12 +89,14 @@ def stream(manifest: Manifest, *, provider: str, **flags: object) -> Stream:
 
 
 class Stream:
-    """The outcomes of a run, as they come."""
+    """The outcomes of a run, as they come.
+
+    Waiting for the next one may be cancelled, as by a timeout: nothing is lost by it.
+    """
 
     def __init__(self, background: Background) -> None:
         self._background = background
-        self._batches = _batches(background)
-        self._ready: deque[Outcome] = deque()
+        self._tail = _Tail(background)
         self._began = False
 
     def __aiter__(self) -> Self:
@@ -103,12 +107,16 @@ class Stream:
             self._began = True
             self._background.start()
 
-        if not self._ready:
-            self._ready += await anyio.to_thread.run_sync(self._next, abandon_on_cancel=True)
-            if not self._ready:
+        tail = self._tail
+        while not tail.ready:
+            if tail.is_over:
+                self._background.summary()
                 raise StopAsyncIteration
 
-        return self._ready.popleft()
+            await anyio.sleep(max(0.0, tail.look_at - time.monotonic()))
+            await anyio.to_thread.run_sync(tail.look, abandon_on_cancel=True)
+
+        return tail.ready.popleft()
 
     async def aclose(self) -> None:
         """End the run if it still goes on, and wait for it."""
@@ -124,8 +132,33 @@ class Stream:
     def __del__(self) -> None:
         self._background.ask_to_leave()
 
-    def _next(self) -> list[Outcome]:
-        return next(self._batches, [])
+
+class _Tail:
+    """What was not handed over yet. No part of the stream, which must go when its reader does.
+
+    A thread whose caller was cancelled goes on with its look, so they take turns.
+    """
+
+    def __init__(self, background: Background) -> None:
+        self.ready: deque[Outcome] = deque()
+        self.look_at = 0.0  # not before that: each look opens the journal
+        self.is_over = False  # and everything was handed over
+        self._background = background
+        self._following = Following(background.directory)
+        self._turn = threading.Lock()
+
+    def look(self) -> None:
+        """Take over what was committed since; for a worker thread."""
+        with self._turn:
+            if self.ready or self.is_over:
+                return
+
+            is_over = self._background.wait(0.0)
+            batch = _batch(self._background, self._following, is_over=is_over)
+            self.ready += batch
+            self.is_over = is_over and not batch
+            if len(batch) < BATCH and not is_over:
+                self.look_at = time.monotonic() + LOOK_S
 
 
 def _batches(background: Background) -> Iterator[list[Outcome]]:
@@ -133,12 +166,17 @@ def _batches(background: Background) -> Iterator[list[Outcome]]:
     following, is_over = Following(background.directory), False
     while not is_over:
         is_over = background.wait(LOOK_S)
-        names = OUTCOME_NAMES if is_over else FINAL
-        lines = following.lines(names) if background.has_journal else iter(())
-        while batch := [decoded(line) for line in islice(lines, BATCH)]:
+        while batch := _batch(background, following, is_over=is_over):
             yield batch
 
     background.summary()
+
+
+def _batch(background: Background, following: Following, *, is_over: bool) -> list[Outcome]:
+    """Return some of what is committed and was not handed over yet."""
+    names = OUTCOME_NAMES if is_over else FINAL
+    lines = following.lines(names) if background.has_journal else iter(())
+    return [decoded(line) for line in islice(lines, BATCH)]
 
 
 async def _left(background: Background) -> None:

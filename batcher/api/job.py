@@ -26,7 +26,11 @@ Rows = Iterable[Mapping[str, object]]
 Manifest = str | PathLike[str] | Rows
 
 # Flags that say what a person sees, or that begin something beside the run.
-NOT_HERE = ("dry_run", "json", "quiet", "progress", "workers")
+NOT_HERE = (
+    *("dry_run", "help", "json", "quiet", "progress", "workers"),
+    *("dashboard", "fail_on", "metrics", "metrics_port"),
+    *("notify", "notify_file", "notify_when", "on_finish"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def job_of(manifest: Manifest, provider: str, flags: Mapping[str, object]) -> Jo
     is_file = isinstance(manifest, str | PathLike)
     source = fspath(manifest) if isinstance(manifest, str | PathLike) else f"rows-{provider}.jsonl"
     params = flags.get("set") or {}
-    if not isinstance(params, Mapping):
+    if not isinstance(params, Mapping) or not all(isinstance(name, str) for name in params):
         raise UsageError("set: give a mapping of parameters, such as {'mode': 'clipping'}")
 
     told = _parsed(source, provider, {k: v for k, v in flags.items() if k != "set"})
@@ -77,9 +81,11 @@ def job_of(manifest: Manifest, provider: str, flags: Mapping[str, object]) -> Jo
 
 def _parsed(source: str, provider: str, flags: Mapping[str, object]) -> dict[str, Any]:
     """Return the parameters of `batcher run`, read by its own parser."""
-    words = [source, "--provider", provider]
+    words = ["--provider", provider]
     for name, value in flags.items():
         words += _words(name, value)
+
+    words += ["--", source]  # whose name may begin with a dash
 
     try:
         context = command.command.make_context("batcher", words)

@@ -6,7 +6,7 @@ same call or by `batcher resume`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import orjson
@@ -20,15 +20,28 @@ NAME = "rows.jsonl"  # in the run directory
 def write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Write *rows* as a manifest, one at a time. Relative files are those of the present folder.
 
-    Raises `UsageError` for what is no row, and `StorageError`.
+    Raises `UsageError` for what is no row, `StorageError`, and whatever *rows* raises itself.
     """
-    folder = Path.cwd()
+    own: list[OSError] = []  # of the program, whose rows may come from a network or another disk
     try:
         with replacing(path) as file:
-            for number, row in enumerate(rows, 1):
-                file.write(_line(number, row, folder))
+            for line in _lines(rows, own):
+                file.write(line)
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}") from error
+        if error in own:
+            raise
+
+        raise StorageError(f"{path}: {error.strerror or error}") from error
+
+
+def _lines(rows: Iterable[Mapping[str, object]], own: list[OSError]) -> Iterator[bytes]:
+    folder = Path.cwd()
+    try:
+        for number, row in enumerate(rows, 1):
+            yield _line(number, row, folder)
+    except OSError as error:
+        own.append(error)
+        raise
 
 
 def _line(number: int, row: Mapping[str, object], folder: Path) -> bytes:

@@ -75,6 +75,7 @@ class Commands(click.Group):
 
         module = import_module(f"batcher.cli.{cmd_name}")
         command = cast("click.Command", module.command)
+        command.name = cmd_name
         return _finishing(command) if VARIABLE in os.environ else command
 
     def resolve_command(

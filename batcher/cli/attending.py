@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -17,7 +18,6 @@ import msgspec
 from batcher import __version__
 from batcher.adapters.atomic import PRIVATE
 from batcher.adapters.rundir import RunDirectory, absolute_path
-from batcher.adapters.scrape import Page, showing
 from batcher.adapters.textfile import PUBLIC, replace_text
 from batcher.cli.failure import say
 from batcher.cli.night import Night
@@ -26,6 +26,9 @@ from batcher.engine.running import Running
 from batcher.report.held import held_back_of
 from batcher.report.metrics import CONTENT_TYPE, Standing, metrics_text
 from batcher.report.summary import Summary, read_summary, stopped_by, summary_of
+
+if TYPE_CHECKING:  # a server is not loaded by runs that serve nothing
+    from batcher.adapters.scrape import Page
 
 METRICS_EVERY_S = 5.0
 SILENT_S_MAX = 30.0  # without a snapshot: there is one every second
@@ -70,6 +73,8 @@ class Gauges:
 
     def metrics(self) -> Page:
         """Return `/metrics`."""
+        from batcher.adapters.scrape import Page
+
         return Page(200, CONTENT_TYPE, self.text().encode())
 
     def health(self) -> Page:
@@ -82,6 +87,8 @@ class Gauges:
             "last_seen_s": round(max(0.0, silent_s), 1),
             "last_progress_s": round(max(0.0, progress_s), 1),
         }
+        from batcher.adapters.scrape import Page
+
         return Page(200 if is_well else 503, "application/json", msgspec.json.encode(told) + b"\n")
 
     def _summary(self) -> Summary:
@@ -155,6 +162,8 @@ async def attended(
     run.watch(gauges.see)
     async with AsyncExitStack() as stack:
         if night.metrics_port is not None:
+            from batcher.adapters.scrape import showing
+
             pages = {"/metrics": gauges.metrics, "/health": gauges.health}
             address = await stack.enter_async_context(showing(night.metrics_port, pages))
             tell(address)

@@ -108,8 +108,8 @@ def rates(value: Any) -> tuple[float, ...]:
 def command(manifest: str, **flags: Any) -> int:
     """Start jobs of the rows of MANIFEST at a constant rate, and say how the API bears it.
 
-    Jobs are started at exact moments, however long earlier ones take, and every time is counted from
-    that moment: what had to wait is not hidden. The rows come again until there are enough.
+    Jobs are started at exact moments, however long earlier ones take, and every time is counted
+    from that moment: what had to wait is not hidden. The rows come again until there are enough.
     --max-jobs must be given, and --max-cost wherever a price is known.
     """
     directory = RunDirectory(_home(manifest, flags))
@@ -152,7 +152,7 @@ def _steps(flags: Mapping[str, Any], frozen: Frozen, settings: Settings) -> tupl
         raise UsageError("--max-jobs: must be given; a load test pays for every job")
 
     has_price = provider_named(frozen.provider, frozen.params).account is not None
-    if settings.max_cost is None and (has_price or settings.cost_per_job is not None):
+    if settings.max_cost is None and has_price:
         raise UsageError("--max-cost: must be given, because a price is known; such as 5")
 
     jobs_max = settings.max_jobs

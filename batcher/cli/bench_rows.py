@@ -1,8 +1,8 @@
 """The rows of a load test: those of a manifest, over and over, as many as jobs are to be made.
 
-Rule: a row keeps its bytes, its id and the folder of its files; only when it comes again its id gets
-a number, `sku-1~2`, so that it is a job of its own. A row that could not be sent is told before
-anything is.
+Rule: a row keeps its bytes, its id and the folder of its files; only when it comes again its id
+gets a number, `sku-1~2`, so that it is a job of its own. A row that could not be sent is told
+before anything is.
 """
 
 from __future__ import annotations

@@ -37,6 +37,9 @@ def refuse_contradictions(frozen: Frozen, settings: Settings) -> None:
     if settings.variants and frozen.download is None:
         say("warning: --variants chooses among files, and nothing is fetched without --download")
 
+    if settings.on_doubt == "resubmit" and not settings.max_duplicates:
+        say("warning: --on-doubt resubmit sends nothing again without --max-duplicates N")
+
 
 def _refuse_unknown_prices(provider: Provider, settings: Settings) -> None:
     if provider.account is not None or settings.cost_per_job is not None:

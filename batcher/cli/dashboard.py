@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Any
@@ -72,30 +72,37 @@ async def _serve(directory: RunDirectory, listen: str, token: Secret, *, opens: 
     frozen, _ = read_run_file(directory.run_file)
     follower = Follower(directory)
     site = Site(page_of_run(directory.path, frozen), follower.events, {NAME: follower.report})
+    await follower.look()  # so that the first who comes sees how it is
     async with AsyncExitStack() as stack:
         address = await enter(stack, listen, token, site, "--listen")
         tell_address(address, token, say)
         beside = await stack.enter_async_context(anyio.create_task_group())
         beside.start_soon(_end_on_signal, beside.cancel_scope)
         if opens:
-            stack.enter_context(_opened(url_of(address, token)))
+            beside.start_soon(_open, url_of(address, token))
 
         await follower.follow()
 
 
-@contextmanager
-def _opened(url: str) -> Iterator[None]:
-    """Open *url* in a browser by way of a private file: all may read the arguments of a process."""
+async def _open(url: str) -> None:
+    """Open *url* in a browser by way of a private file: all may read the arguments of a process.
+
+    The file is there until cancelled: who knows when a browser reads it.
+    """
     import webbrowser
+
+    import anyio
+    import anyio.to_thread
 
     folder = Path(tempfile.mkdtemp(prefix="batcher-"))  # 0700
     try:
         page = folder / OPENER
         page.write_text(f'<meta http-equiv="refresh" content="0; url={url}">', "utf-8")
-        if not webbrowser.open(page.as_uri()):
+        ask = partial(webbrowser.open, page.as_uri())  # some browsers return when they are closed
+        if not await anyio.to_thread.run_sync(ask, abandon_on_cancel=True):
             say("there is no browser here; open the address yourself")
 
-        yield
+        await anyio.sleep_forever()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

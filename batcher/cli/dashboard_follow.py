@@ -54,14 +54,17 @@ class Follower:
     async def follow(self) -> None:
         """Look again and again, until cancelled. Raises `BatcherError` if it cannot be read."""
         while True:
-            summary, shot = await anyio.to_thread.run_sync(self._look)
-            if shot is not None:
-                self._show(shot)
-            elif self._board is not None:
-                board, self._board, self._replay = self._board, None, None
-                board.end(summary, self._commands(summary))
-
             await anyio.sleep(EVERY_S)
+            await self.look()
+
+    async def look(self) -> None:
+        """Look once, and tell what is to be seen. Raises `BatcherError`."""
+        summary, shot = await anyio.to_thread.run_sync(self._look)
+        if shot is not None:
+            self._show(shot)
+        elif self._board is not None:
+            board, self._board, self._replay = self._board, None, None
+            board.end(summary, self._commands(summary))
 
     async def report(self) -> Shown:
         """Return the report of the run, as it stands."""

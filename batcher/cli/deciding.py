@@ -16,6 +16,7 @@ from batcher.adapters.outcomes import OutcomeFiles
 from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import read_run_file
 from batcher.cli.failure import say
+from batcher.cli.parts import shards_of
 from batcher.core.errors import UsageError
 from batcher.core.journal import Journal
 from batcher.core.lifecycle import State
@@ -64,7 +65,7 @@ def begun_parts(directory: RunDirectory, frozen: Frozen) -> list[RunDirectory]:
     if frozen.shards is None or frozen.shard is not None:
         return [directory]
 
-    return [part for part in directory.parts(frozen.shards) if part.path.is_dir()]
+    return shards_of(directory, frozen.shards)
 
 
 @contextmanager

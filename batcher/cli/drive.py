@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -32,6 +31,7 @@ from batcher.cli.ending import at_end
 from batcher.cli.exits import needs_person, run_exit_code
 from batcher.cli.fail_on import that_hold
 from batcher.cli.failure import Crashed, leaf_of
+from batcher.cli.keeping import Keeper
 from batcher.cli.last_words import LastWords
 from batcher.cli.loop import run_async
 from batcher.cli.night import Night
@@ -41,18 +41,16 @@ from batcher.core.errors import BatcherError, StorageError
 from batcher.core.model import ErrorKind
 from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
-from batcher.core.stats import ErrorView, Snapshot
+from batcher.core.stats import ErrorView
 from batcher.engine.running import Running
 from batcher.report.calls import could_be_called
 from batcher.report.closing import closing_lines
 from batcher.report.money import currency_of
-from batcher.report.summary import RunState, Summary, SummaryFile
+from batcher.report.summary import Summary, SummaryFile
 from batcher.report.views import View
 
 if TYPE_CHECKING:
     from batcher.engine.parts import Starts
-
-SUMMARY_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,7 @@ async def _conduct(job: Drive, log: RunLog, view: View, words: LastWords) -> End
 
     async with _opened(job, log) as run:
         brakes = job.brakes(run, job.settings.grace_s, view.say)
-        keeper = _Keeper(run, file)
+        keeper = Keeper(run, file)
         watcher = Watcher(view, log.redaction)
         run.watch(watcher.show)
         log.info(
@@ -222,7 +220,7 @@ def _hiding(read_again: Callable[[], Secret] | None, log: RunLog) -> Callable[[]
     return reread
 
 
-async def _execute(job: Drive, run: Running, brakes: Stopper, keeper: _Keeper, log: RunLog) -> None:
+async def _execute(job: Drive, run: Running, brakes: Stopper, keeper: Keeper, log: RunLog) -> None:
     async with anyio.create_task_group() as beside:
         beside.start_soon(brakes.listen)
         beside.start_soon(keeper.keep, log)
@@ -234,40 +232,6 @@ async def _execute(job: Drive, run: Running, brakes: Stopper, keeper: _Keeper, l
 def _told_address(log: RunLog, address: str) -> None:
     """Tell where the numbers are shown: the port may be a free one that nobody could know."""
     log.info("metrics.shown", address=address)
-
-
-class _Keeper:
-    """Keeps `summary.json` and the log on disk fresh while a run goes on."""
-
-    def __init__(self, run: Running, file: SummaryFile) -> None:
-        self._run = run
-        self._file = file
-        self._began = time.monotonic()
-
-    async def keep(self, log: RunLog) -> None:
-        """Write both every few seconds, until cancelled."""
-        while True:
-            await anyio.sleep(SUMMARY_EVERY_S)
-            shot = self._run.snapshot()
-            with contextlib.suppress(OSError):  # the journal is what counts
-                await anyio.to_thread.run_sync(self._write, shot, "running")
-
-            log.flush()
-
-    def end(self, state: RunState) -> Summary:
-        """Write how the run stands now. Raises `OSError`."""
-        return self._write(self._run.snapshot(), state)
-
-    def _write(self, shot: Snapshot, state: RunState) -> Summary:
-        return self._file.write(
-            shot.counters,
-            state=state,
-            stop=shot.stop,
-            elapsed_s=time.monotonic() - self._began,
-            at=shot.at,
-            waiting=shot.binding or None if state == "running" else None,
-            held=shot.held,
-        )
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from batcher.adapters.logs import RunLog
 from batcher.core.stats import Snapshot
-from batcher.engine.run import Run
+from batcher.engine.running import Running
 from batcher.report.summary import RunState, Summary, SummaryFile
 
 SUMMARY_EVERY_S = 5.0
@@ -19,7 +19,7 @@ SUMMARY_EVERY_S = 5.0
 class Keeper:
     """Writes how one run stands."""
 
-    def __init__(self, run: Run, file: SummaryFile) -> None:
+    def __init__(self, run: Running, file: SummaryFile) -> None:
         self._run = run
         self._file = file
         self._began = time.monotonic()

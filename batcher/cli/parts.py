@@ -9,18 +9,46 @@ import contextlib
 from collections.abc import Sequence
 
 from batcher.adapters.rundir import RunDirectory
+from batcher.adapters.runfile import read_run_file
+from batcher.core.errors import StorageError
 from batcher.core.journal import Held
 from batcher.report.merging import merged_counters
 
-SHARDS = "shards"
-
 
 def parts_of(directory: RunDirectory) -> list[RunDirectory]:
-    """Return the parts of a run, in order; a run without workers is its only part."""
-    folder = directory.path / SHARDS
-    found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    parts = [RunDirectory(path) for path in found]
-    return [directory, *parts] if directory.journal.exists() or not parts else parts
+    """Return the parts of a run, in order; a run without workers is its only part.
+
+    Raises `UsageError` and `StorageError`, if a part is gone: without it every number is wrong.
+    """
+    if directory.journal.exists():  # of a run of several workers it is never here
+        return [directory]
+
+    frozen, _ = read_run_file(directory.run_file)
+    if frozen.shards is None or frozen.shard is not None:
+        return [directory]
+
+    return shards_of(directory, frozen.shards) or [directory]
+
+
+def shards_of(directory: RunDirectory, shards: int) -> list[RunDirectory]:
+    """Return the parts of a run of several workers; none before it has begun.
+
+    Raises `StorageError` if the run has begun and one of them is gone.
+    """
+    parts = directory.parts(shards)
+    if directory.was_begun:
+        refuse_lost(parts)
+
+    return [part for part in parts if part.path.is_dir()]
+
+
+def refuse_lost(parts: Sequence[RunDirectory]) -> None:
+    """Raise `StorageError` if a part is gone or empty; each had its run file before any row."""
+    lost = next((part for part in parts if not part.is_run), None)
+    if lost is not None:
+        raise StorageError(
+            f"{lost.path} is gone, and with it the rows that were paid for; put it back"
+        )
 
 
 def is_owned(directory: RunDirectory, parts: Sequence[RunDirectory]) -> bool:

@@ -17,6 +17,7 @@ USED = 0.85  # of what may start in a second, from which a limit counts as reach
 CROWDED = 0.8  # of the requests that may be open
 BUSY = 0.9  # of a second that the event loop computed
 SLOW_DISK = 0.5  # of a second that the journal took to answer
+ENDS_PER_S_MIN = 1e-4  # a smoothed rate that fades never is zero, and says nothing long before
 LASTS_S = 3.0  # so long a finding must last to be shown
 TEXT_S = 5.0  # so long a text stays, though its numbers move
 
@@ -84,8 +85,8 @@ class Scene:
 
     @property
     def stay_s(self) -> float | None:
-        """How long a row is in flight, by Little's law; None = nothing ends."""
-        return self.in_flight / self.ended_per_s if self.ended_per_s > 0 else None
+        """How long a row is in flight, by Little's law; None = nothing ends, or hardly anything."""
+        return self.in_flight / self.ended_per_s if self.ended_per_s > ENDS_PER_S_MIN else None
 
 
 @dataclass(frozen=True, slots=True)

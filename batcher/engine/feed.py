@@ -187,7 +187,7 @@ class Feed:
 
     async def _feed(self, ticket: Ticket) -> None:
         """Let a pending row into flight, unless it is there: its job failed and is run again."""
-        if ticket.row.n not in self._taken_up:
+        if not self._is_in_flight(ticket):
             await self._context.slots.acquire()
             self._submit(ticket)
 
@@ -223,7 +223,7 @@ class Feed:
         ends: list[End] = []
         for admission in admissions:
             entry, ticket = admission.entry, admission.ticket
-            if ticket is None:
+            if ticket is None or self._is_in_flight(ticket):
                 continue
 
             if admission.standing is Standing.REPEATED:
@@ -235,8 +235,13 @@ class Feed:
 
     def _unfit(self, tickets: Iterable[Ticket]) -> list[End]:
         """Return the rows of the journal that cannot be used, each with the reason."""
-        faults = ((ticket, self._fault(ticket.row, ticket.row.line)) for ticket in tickets)
+        idle = (ticket for ticket in tickets if not self._is_in_flight(ticket))
+        faults = ((ticket, self._fault(ticket.row, ticket.row.line)) for ticket in idle)
         return [(ticket, error, None) for ticket, error in faults if error is not None]
+
+    def _is_in_flight(self, ticket: Ticket) -> bool:
+        """Whether a pending row is on its way: its submit says what is wrong with it by then."""
+        return ticket.row.n in self._taken_up
 
     def _fault(self, row: Row, line: int) -> RowError | None:
         """Return why a row cannot be used, or None; its local files are looked up."""

@@ -31,7 +31,6 @@ from batcher.engine.slots import Slots
 from batcher.engine.webhooks.claims import Claims
 from batcher.providers.base import Provider
 
-
 Starts = Callable[[Row, float], float]  # the event loop's time of a row's turn, and of now
 
 
@@ -64,6 +63,7 @@ class Parts:
     rng: Random = field(default_factory=Random)  # jitter only; a simulation gives a seeded one
     starts: Starts | None = None  # when first submits are due; None: as soon as there is room
     offload: Offload = in_thread
+    writer: Offload | None = None  # for the books; None: what else blocks is served there too
     linger_s: float = LINGER_S
 
 

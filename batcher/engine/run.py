@@ -54,7 +54,7 @@ class Run:
             parts.outcomes,
             parts.notices,
             rescue=self._rescue,
-            offload=parts.offload,
+            offload=parts.writer or parts.offload,
             linger_s=parts.linger_s,
             on_failure=self._fail,
         )

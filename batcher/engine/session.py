@@ -26,6 +26,7 @@ from batcher.core.settings import Frozen, Settings
 from batcher.core.shards import part_of, shard_of
 from batcher.engine.books.opening import open_books
 from batcher.engine.books.rescue import take_over
+from batcher.engine.books.thread import OwnThread
 from batcher.engine.files.collect import Store
 from batcher.engine.files.store import open_store
 from batcher.engine.keyring import ACCOUNT, Keyring, with_mark
@@ -41,7 +42,7 @@ RUN_ID_BYTES = 16
 
 
 @asynccontextmanager
-async def open_session(
+async def open_session(  # noqa: PLR0913 - what a run is, and what its caller has of its own
     directory: RunDirectory,
     frozen: Frozen,
     settings: Settings,
@@ -58,11 +59,7 @@ async def open_session(
     journal alone: for a manifest that came by a pipe and cannot be read twice. `starts` says when
     first submits are due, of a load test.
     """
-    if frozen.shards is not None and frozen.shard is None:
-        raise UsageError(
-            f"{directory.path}: the run has {frozen.shards} workers; go on with `batcher resume`"
-        )
-
+    _refuse_parts(directory, frozen)
     provider = provider_named(frozen.provider, frozen.params)
     notices = Notices(log)
     keyring = Keyring(key, reread)
@@ -75,17 +72,11 @@ async def open_session(
             transport = await stack.enter_async_context(
                 _transport(frozen, settings, provider, keyring)
             )
-            claims = await stack.enter_async_context(
-                hearing(
-                    provider,
-                    journal,
-                    keyring,
-                    settings,
-                    make_id=partial(secrets.token_hex, RUN_ID_BYTES),
-                    log=log,
-                    notices=notices,
-                )
+            make_id = partial(secrets.token_hex, RUN_ID_BYTES)
+            ears = hearing(
+                provider, journal, keyring, settings, make_id=make_id, log=log, notices=notices
             )
+            claims = await stack.enter_async_context(ears)
             store = await stack.enter_async_context(_store(directory, frozen, settings))
             yield Run(
                 Parts(
@@ -107,8 +98,17 @@ async def open_session(
                     starts=starts,
                     past=learned.load(),
                     memory=learned,
+                    writer=stack.enter_context(OwnThread()),
                 )
             )
+
+
+def _refuse_parts(directory: RunDirectory, frozen: Frozen) -> None:
+    """Raise `UsageError` for a run of several workers: each part of it is a run of its own."""
+    if frozen.shards is not None and frozen.shard is None:
+        raise UsageError(
+            f"{directory.path}: the run has {frozen.shards} workers; go on with `batcher resume`"
+        )
 
 
 def _transport(

@@ -14,6 +14,7 @@ from textwrap import wrap
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode's general categories
 
 COLUMNS = 80
+LONE_BYTE = 0xDC00
 GLUE = "\0"  # a blank at which no line is broken
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -102,8 +103,30 @@ def command_text(*words: str) -> str:
     """Return a command as it can be pasted into a shell.
 
     A path that begins with a dash must be given as `./-…`: no quoting keeps it from being a flag.
+    A word with characters that no terminal should get is written as bash, zsh and ksh read escapes.
     """
-    return " ".join(shlex.quote(word) for word in words)
+    return " ".join(_quoted(word) for word in words)
+
+
+def _quoted(word: str) -> str:
+    if not any(unicodedata.category(char) in _UNSEEN for char in word):
+        return shlex.quote(word)
+
+    return f"$'{''.join(map(_escaped, word))}'"
+
+
+def _escaped(char: str) -> str:
+    if char in "\\'":
+        return f"\\{char}"
+
+    if unicodedata.category(char) not in _UNSEEN:
+        return char
+
+    code = ord(char)
+    if LONE_BYTE <= code <= LONE_BYTE + 0xFF:  # how Python holds a byte of a path that is not UTF-8
+        return f"\\x{code - LONE_BYTE:02x}"
+
+    return f"\\U{code:08x}"
 
 
 def path_word(path: object) -> str:

@@ -16,15 +16,19 @@ from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
 
+import aiohttp
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
+from yarl import URL
 
 from batcher.adapters.http import HttpTransport
 from batcher.adapters.http.body import NOTHING
+from batcher.adapters.http.conversation import converse
 from batcher.adapters.http.heads import Heads
 from batcher.adapters.http.origin import checked_base
+from batcher.adapters.http.pool import Pool
 from batcher.core.errors import Lost, NotSent, TransportError, UsageError
 from batcher.core.exchange import FilePart, Request, Response
 from batcher.core.secret import Secret
@@ -153,6 +157,23 @@ async def test_an_echoed_key_is_known_in_other_spellings() -> None:
 
     assert answer.body == rb'{"message":"***, ***, ***, \\u0037 \u0022"}'
     assert answer.headers["location"] == "https://x.example/?k=***"
+
+
+@pytest.mark.parametrize(
+    "said", ["HTTP/1.1 4x1 {key}", "XX {key}", "HTTP/1.1 401 X\r\nYour {key}: no"]
+)
+async def test_a_key_in_what_is_not_http_is_not_passed_on(said: str) -> None:
+    """The reason of a lost answer says what kind of nonsense it was, and quotes none of it."""
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(said.format(key=KEY).encode(), b"\r\n\r\n")
+
+    with hostile(script) as server:
+        error = await failure(server.url)
+
+    assert isinstance(error, Lost)
+    assert KEY not in error.reason
 
 
 async def test_an_echo_of_what_was_secret_in_the_request_is_not_passed_on() -> None:
@@ -384,6 +405,32 @@ async def test_untrusted_certificate_is_not_sent(self_signed: ssl.SSLContext) ->
     assert isinstance(error, NotSent)
     assert "certificate" in error.reason
     assert server.requests == []
+
+
+async def test_a_whole_answer_over_tls_counts_whatever_follows_it(
+    self_signed: ssl.SSLContext,
+) -> None:
+    """The job id is in hand: how its connection ends does not put it in doubt."""
+    body = b"x" * 100_000  # several records: its end comes with the surplus
+
+    def script(peer: Peer) -> None:
+        peer.head()
+        head = f"HTTP/1.1 202 X\r\nContent-Length: {len(body)}\r\n\r\n"
+        peer.send(head.encode(), body, b"surplus")
+        peer.wait_gone()
+
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    with hostile(script, tls=self_signed) as server:
+        pool = Pool(URL(server.url), ssl=trusting)
+        with pool.deadlines.way(PATIENCE_S) as way:
+            connection = await pool.connection(way, aiohttp.ClientTimeout(total=None))
+            said = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            message, content = await converse(connection, said, bytes_max=len(body))
+
+        await pool.close()
+
+    assert (message.code, content) == (202, body)
 
 
 @pytest.mark.parametrize(

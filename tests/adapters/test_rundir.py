@@ -23,6 +23,24 @@ FROZEN = Frozen(
     manifest="/m/catalogue.csv",
     params={"mode": "params", "params": {"margin": 12}},
 )
+FORK = """
+import sys
+from os import _exit, close, fork, pipe, read, waitpid
+from pathlib import Path
+from batcher.adapters.rundir import RunDirectory
+directory = RunDirectory(Path(sys.argv[1]))
+ready, end = pipe()
+with directory.lock(1.0):
+    child = fork()
+    if child == 0:
+        close(end)
+        read(ready, 1)
+        _exit(0)
+with RunDirectory(directory.path).lock(2.0):
+    print("free")
+close(end)
+waitpid(child, 0)
+"""
 OWNER = """
 import sys
 from pathlib import Path
@@ -297,6 +315,15 @@ def test_a_lock_that_was_deleted_does_not_make_a_second_owner(tmp_path: Path) ->
         (directory.path / "run.lock").unlink()
         with pytest.raises(RunBusy, match="deleted"), RunDirectory(directory.path).lock(2.0):
             pass
+
+
+def test_a_forked_process_does_not_keep_the_lock(tmp_path: Path) -> None:
+    """What a program forks while it runs has our files open, and owns nothing."""
+    directory = RunDirectory(tmp_path / "run")
+    directory.create()
+    words = [sys.executable, "-c", FORK, str(directory.path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("free\n", "")
 
 
 def test_the_mark_of_an_open_journal_outlives_a_crash_only(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 import batcher
+from batcher.api.calls import Stream
 from batcher.core.errors import RunBusy, UsageError
 from batcher.core.stats import Snapshot
 from tests.cli.processes import Api
@@ -49,7 +50,28 @@ async def test_who_leaves_early_ends_the_run_and_can_go_on(api: Api) -> None:
         break  # no `async with`: the run of the same directory is waited for
 
     summary = await batcher.run(rows(2), provider="removit", run_dir="b")
-    assert (summary.succeeded, summary.submits) == (2, 2)
+    assert (summary.succeeded, summary.jobs_accepted) == (2, 2)
+
+
+@pytest.mark.parametrize("api", ["duration=0.3"], indirect=True)
+async def test_waiting_for_an_outcome_may_be_cancelled(api: Api) -> None:
+    """A timeout around the next outcome loses none, and two readers share them."""
+    found: list[str] = []
+
+    async def read(stream: Stream) -> None:
+        while True:
+            with anyio.move_on_after(0.01):
+                try:
+                    found.append((await anext(stream)).id)
+                except StopAsyncIteration:
+                    return
+
+    stream = batcher.stream(rows(12), provider="removit", run_dir="a")
+    async with stream, anyio.create_task_group() as group:
+        group.start_soon(read, stream)
+        group.start_soon(read, stream)
+
+    assert sorted(found) == sorted(f"r{n}" for n in range(12))
 
 
 @pytest.mark.parametrize("api", ["duration=60"], indirect=True)
@@ -98,6 +120,9 @@ def test_rows_in_doubt_come_last(api: Api) -> None:
         ({"no_such": 1}, "no-such"),
         ({"set": {"mode": 5, "oops": 1}}, "oops"),
         ({"dry_run": True}, "command line"),
+        ({"help": True}, "command line"),
+        ({"notify": "https://a.example/hook"}, "command line"),
+        ({"set": {1: "clipping"}}, "mapping"),
         ({"set": "mode=clipping"}, "mapping"),
     ],
 )
@@ -116,6 +141,25 @@ def test_rows_that_are_none_are_refused(api: Api) -> None:
 
     with pytest.raises(UsageError, match="row 1: cannot be written"):
         batcher.run_sync([{"file_url": {1, 2}}], provider="removit")
+
+
+def test_rows_that_break_raise_what_they_raise(api: Api) -> None:
+    """An error of the program's own rows is the program's, also where it is one of the system."""
+
+    def broken() -> Iterator[Row]:
+        yield from rows(1)
+        raise ConnectionError("the shop is down")
+
+    with pytest.raises(ConnectionError, match="the shop is down"):
+        batcher.run_sync(broken(), provider="removit", run_dir="a")
+
+    assert batcher.run_sync(rows(2), provider="removit", run_dir="a").succeeded == 2
+
+
+def test_a_manifest_may_begin_with_a_dash(api: Api) -> None:
+    """A name is no flag."""
+    Path("-m.txt").write_text("https://shop.example/1.jpg\n")
+    assert batcher.run_sync("-m.txt", provider="removit").succeeded == 1
 
 
 def test_a_run_of_another_process_is_left_alone(api: Api) -> None:

@@ -222,6 +222,7 @@ def test_an_error_is_an_end_too(shell: NightShell) -> None:
         (["--notify-file", "notify"], "others can read this address"),
         (["--metrics", "nowhere/m.prom"], "there is no folder"),
         (["--metrics", "a-folder"], "is a folder"),
+        (["--metrics", "/dev/null"], "is no regular file"),
         (["--metrics-port", "99999"], "is no port"),
         (["--fail-on", "failed"], "in quotes"),
     ],

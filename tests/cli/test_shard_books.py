@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from batcher.adapters.rundir import RunDirectory
+from batcher.adapters.runfile import write_run_file
+from batcher.cli.parts import parts_of
 from batcher.cli.workers.books import ShardBooks
 from batcher.cli.workers.events import Events
 from batcher.cli.workers.number import with_workers
-from batcher.cli.workers.worker import own_settings
+from batcher.cli.workers.orders import found_shards, own_settings
 from batcher.core.errors import StorageError, UsageError
 from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
@@ -21,13 +23,23 @@ from tests.support.logs import Events as LogEvents
 
 
 def test_a_shard_that_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
-    """Its rows were paid for: without it the run does not go on."""
-    run = RunDirectory(tmp_path)
-    books = ShardBooks(tmp_path, run.parts(2))
-    books.begin(was_begun=run.was_begun)
-    run.shard(1).path.rmdir()
+    """Its rows were paid for: the run does not go on, and no command counts without them."""
+    run, whole = (
+        RunDirectory(tmp_path),
+        msgspec.structs.replace(frozen_of(tmp_path / "m"), shards=2),
+    )
+    write_run_file(run.run_file, whole, Settings())
+    assert [part.path for part in parts_of(run)] == [tmp_path]  # not begun yet
+    found_shards(run, run.parts(2))
+    ShardBooks(tmp_path, run.parts(2)).begin(was_begun=run.was_begun)
+    (tmp_path / "shards/02").mkdir()  # a stranger's
+    assert [part.path.name for part in parts_of(run)] == ["00", "01"]
+    run.shard(1).run_file.unlink()  # emptied: as bad as gone
     with pytest.raises(StorageError, match="shards/01 is gone"):
         ShardBooks(tmp_path, run.parts(2)).begin(was_begun=run.was_begun)
+
+    with pytest.raises(StorageError, match="shards/01 is gone"):
+        parts_of(run)
 
 
 def test_a_run_without_workers_is_its_own_part(tmp_path: Path) -> None:

@@ -164,3 +164,9 @@ def test_only_what_helps_is_advised(by: By, rate: str, can_call: bool, word: str
     assert word in advice
     assert bool(advice) == bool(word)
     assert can_call or "webhooks" not in advice
+
+
+def test_a_rate_that_fades_says_nothing_of_how_long_jobs_take() -> None:
+    """When hardly anything ends, no length is told: it would be of years."""
+    assert replace(SCENE, in_flight=1, ended_per_s=1e-9).stay_s is None
+    assert replace(SCENE, in_flight=100, ended_per_s=2.0).stay_s == 50.0

@@ -65,16 +65,21 @@ def test_lost_answers_are_claimed_and_polls_are_few(tmp_path: Path) -> None:
 
 
 def test_a_call_finds_its_row_after_a_kill(tmp_path: Path) -> None:
-    """Killed with submits open: the next process is called for them, and none stays in doubt."""
+    """Killed with submits open: the next process is called for them, and no job is in doubt.
+
+    An intent may be durable and its submit not have left: such a row has no job, and nobody calls.
+    """
     port = free_port()
     via = ("--webhook-via", f"http://127.0.0.1:{port}")
     faults = "duration=1.5,latency=0.3,hook_retry_scale=0.02"
     with world(tmp_path, api="deapi", faults=faults, words=via) as here:
         write_rows(here)
         assert here.go_until(60, SIGKILL, *flags(port)) == -SIGKILL
-        ended = here.go(*flags(port))
+        ended = here.go(*flags(port, "--claim-wait", "10s"))
+        jobs, counts = here.ledger()["jobs"], here.counts_of_rows()
 
-        assert ended.returncode == 0, ended.stderr
-        assert here.counts_of_rows() == {"succeeded": ROWS}
+        assert ended.returncode in (0, 3), ended.stderr
+        assert counts.pop("succeeded") == len(jobs)
+        assert counts in ({}, {"in_doubt": ROWS - len(jobs)})
         assert here.counts()["duplicates"] == 0
-        assert any(not job["delivered"] for job in here.ledger()["jobs"])
+        assert any(not job["delivered"] for job in jobs)

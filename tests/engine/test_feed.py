@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anyio
 import pytest
 
 from batcher.adapters.manifest import open_manifest
+from batcher.core.settings import ADMIT_ROWS
 from batcher.engine.rows import ProviderCheck
 from batcher.providers import provider_named
 from tests.engine.harness import Night, row
+from tests.engine.test_hard_nights import interrupted_after
+from tests.support.pictures import png
 
 pytestmark = pytest.mark.virtual
 
@@ -66,3 +70,31 @@ async def test_rows_that_are_over_are_not_checked_again(tmp_path: Path) -> None:
     night.write_rows([row(1) | odd, row(2) | odd])
     assert await night.process() is None
     assert night.log.names().count("rows.column") == 2
+
+
+async def test_a_job_that_is_run_again_is_not_rejected_on_the_way(tmp_path: Path) -> None:
+    """Its row is pending and in flight at once: only its submit says that its file is gone."""
+    params: dict[str, object] = {"task": "edits", "tier": "premium", "steps": 20, "seed": 1}
+    params["model"] = "QwenImageEdit_Plus_NF4"
+    faults = "duration=30,rejected=1,retryable=1"
+    night = Night(tmp_path, provider="deapi", params=params, faults=faults)
+    for name in ("gone.png", "there.png"):
+        (tmp_path / name).write_bytes(png(512, 512))
+
+    again = [_edit(n, "gone.png") for n in range(5)]
+    night.write_rows(again)
+    await night.process(interrupted_after(8.0))
+    assert night.counters()["accepted"] == len(again)
+
+    await anyio.sleep(60)
+    (tmp_path / "gone.png").unlink()
+    night.simulation.plan = type(night.simulation.plan)()
+    fresh = [_edit(n, "there.png") for n in range(100, 100 + ADMIT_ROWS)]
+    night.write_rows([*fresh, *again])  # those are met while they wait for another submit
+    assert await night.process(in_flight=ADMIT_ROWS, rate="10/s") is None
+
+    assert night.counts() == {"failed": len(again), "succeeded": len(fresh)}
+
+
+def _edit(n: int, file: str) -> dict[str, object]:
+    return {"id": f"r{n}", "file": file, "prompt": f"cat {n}"}

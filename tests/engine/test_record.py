@@ -13,7 +13,7 @@ from batcher.core.errors import StorageError
 from batcher.core.events import Accept, Event, Finish, Intend
 from batcher.core.journal import Journal
 from batcher.core.lifecycle import Move, State
-from batcher.engine.books.record import DISK_FULL_RETRY_S, LINGER_S, LOOKS, Recorder
+from batcher.engine.books.record import DISK_FULL_RETRY_S, GROUP_GOOD, LINGER_S, Recorder
 from batcher.engine.books.rescue import Rescue
 from batcher.engine.notices import Notices
 from tests.support.logs import Events
@@ -260,30 +260,70 @@ async def test_a_full_disk_takes_back_only_what_this_group_added() -> None:
 
 
 async def test_who_comes_alone_does_not_wait_for_others() -> None:
-    """A lone event waits for one look; the whole linger is for groups that grow."""
+    """Lone events are written one after the other; the linger is for groups that grow."""
     bench = Bench()
     begin = anyio.current_time()
     async with anyio.create_task_group() as group:
         group.start_soon(bench.recorder.run)
-        await bench.recorder.commit(intend(1))
+        for n in range(3):
+            await bench.recorder.commit(intend(n))
+
         bench.recorder.close()
 
-    assert anyio.current_time() - begin < LINGER_S / 2 + 2 * THREAD_S
+    assert anyio.current_time() - begin < 3 * THREAD_S + LINGER_S / 2
 
 
-async def test_a_group_gathers_while_it_grows() -> None:
-    """What comes little by little shares one transaction, up to the linger."""
+async def test_a_group_gathers_until_the_next_write_is_due() -> None:
+    """What comes little by little after others shares one transaction: one write in a linger."""
     bench = Bench()
+    begin = anyio.current_time()
     async with anyio.create_task_group() as group:
         group.start_soon(bench.recorder.run)
         async with anyio.create_task_group() as tasks:
-            for n in range(4):
+            for n in range(2):
                 tasks.start_soon(bench.recorder.commit, intend(n))
-                await anyio.sleep(LINGER_S / LOOKS * 0.9)
 
+            for n in range(2, 6):
+                await anyio.sleep(LINGER_S / 5)
+                tasks.start_soon(bench.recorder.commit, intend(n))
+
+        assert anyio.current_time() - begin == pytest.approx(LINGER_S + THREAD_S, abs=1e-6)
         bench.recorder.close()
 
-    assert [len(events) for events in bench.journal.groups] == [4]
+    assert [len(events) for events in bench.journal.groups] == [2, 4]
+
+
+@pytest.mark.parametrize("why", ["large enough", "row told twice", "closed"])
+async def test_a_group_that_none_may_join_is_not_kept_waiting(why: str) -> None:
+    """The linger ends at once where it can make the group no better."""
+    bench = Bench()
+    more = GROUP_GOOD if why == "large enough" else 3
+    begin = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.recorder.run)
+        async with anyio.create_task_group() as tasks:
+            for n in range(2):
+                tasks.start_soon(bench.recorder.commit, intend(n))
+
+            await anyio.sleep(2 * THREAD_S)
+            for n in range(more):
+                tasks.start_soon(bench.recorder.commit, intend(n))
+
+            await anyio.sleep(THREAD_S / 2)
+            if why == "closed":
+                bench.recorder.close()
+
+            if why == "row told twice":
+                tasks.start_soon(bench.recorder.commit, intend(0))
+                await anyio.sleep(1.2 * THREAD_S)
+                assert len(bench.journal.groups) == 2
+
+        took_s = anyio.current_time() - begin
+        bench.recorder.close()
+
+    assert [len(events) for events in bench.journal.groups][:2] == [2, more]
+    if why != "row told twice":
+        assert took_s < LINGER_S
 
 
 async def test_answers_go_to_who_asked_across_groups() -> None:

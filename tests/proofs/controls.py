@@ -89,7 +89,7 @@ CONTROLS = (
 """,
         wrong="""\
         group.answers = [True] * len(group.events)
-        group.done.set()
+        group.tell()
         try:
             group.answers = await self._write(group.events)
 """,
@@ -913,7 +913,7 @@ CONTROLS = (
         except Exception as error:
             self._fail(error)
             group.failure = error
-            group.done.set()
+            group.tell()
             raise
             lost = [group, *self._groups]
 """,

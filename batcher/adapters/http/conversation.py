@@ -57,11 +57,12 @@ async def converse(
         connection.close()
         raise
 
-    is_sent = stream is None or stream.is_sent
-    if is_sent and not transport.get_write_buffer_size():
-        connection.release()
-    else:  # it was answered before it had left
+    # A TLS transport that is closing may fail to say what is in its buffer: it is not asked.
+    is_over = transport.is_closing() or (stream is not None and not stream.is_sent)
+    if is_over or transport.get_write_buffer_size():  # it was answered before it had left
         connection.close()
+    else:
+        connection.release()
 
     return answer
 

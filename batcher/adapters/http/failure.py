@@ -68,4 +68,7 @@ def _detail(error: Exception) -> str:
         ),
         type(error).__name__,
     )
+    if isinstance(error, HttpProcessingError):  # what follows may quote the answer, and that a key
+        why = str(why).partition(":")[0]
+
     return "".join(char if " " <= char <= "~" else " " for char in str(why))[:120].strip()

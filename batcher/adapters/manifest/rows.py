@@ -97,7 +97,9 @@ class RowReader:
     ) -> Entry:
         try:
             digest = hashlib.sha256(_canonical(values)).digest()
-            body = body or orjson.dumps(dict(values))
+            # Copied: a row is kept as long as its job is in flight, and what orjson returns holds
+            # on to the kilobytes that it wrote into.
+            body = body or bytes(memoryview(orjson.dumps(dict(values))))
         except TypeError:
             text = repr(values) if body is None else body.decode()
             return _unreadable(_bad(number, TOO_DEEP, text))

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from batcher.adapters.merged import MergedFiles, Source
 from batcher.adapters.rundir import RunDirectory
-from batcher.cli.parts import counters_of, lengths_of
+from batcher.cli.parts import counters_of, lengths_of, refuse_lost
 from batcher.cli.workers.events import Events
-from batcher.core.errors import StorageError
 
 
 class ShardBooks:
@@ -30,14 +29,9 @@ class ShardBooks:
         )
 
     def begin(self, *, was_begun: bool) -> None:
-        """Make what is missing. Raises `StorageError` if a shard is gone that had been begun."""
-        for shard in self._shards:
-            if was_begun and not shard.path.is_dir():
-                raise StorageError(
-                    f"{shard.path} is gone, and with it the rows that were paid for; put it back"
-                )
-
-            shard.create()
+        """Take the files over. Raises `StorageError` if a shard is gone that had been begun."""
+        if was_begun:
+            refuse_lost(self._shards)
 
         self._files.begin()
 
@@ -58,6 +52,9 @@ class ShardBooks:
 
 def merge(directory: RunDirectory, shards: int) -> None:
     """Bring the merged files of a run up to date, whose directory and shards this process owns."""
+    if not directory.was_begun:
+        return
+
     books = ShardBooks(directory.path, [directory.shard(number) for number in range(shards)])
-    books.begin(was_begun=directory.was_begun)
+    books.begin(was_begun=True)
     books.end()

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from batcher.cli.brakes import LAST_WAIT_S
 from batcher.cli.workers.books import ShardBooks
 from batcher.cli.workers.conductor import Conductor
 from batcher.cli.workers.events import Events
-from batcher.cli.workers.orders import Orders
+from batcher.cli.workers.orders import Orders, found_shards
 from batcher.cli.workers.team import Worker
 from batcher.core.pacing.rates import HOUR_S
 from batcher.engine.lanes.paces import paces_of
@@ -43,8 +43,7 @@ async def open_workers(job: Drive, shards: int, log: Log) -> AsyncIterator[Condu
     folders = [job.directory.shard(number) for number in range(shards)]
     logs = [folder.log for folder in folders] if job.screen.json else []
     books = ShardBooks(job.directory.path, folders, Events(logs, _print))
-    was_begun = job.directory.was_begun
-    await anyio.to_thread.run_sync(lambda: books.begin(was_begun=was_begun))
+    await anyio.to_thread.run_sync(_begin, job.directory, folders, books)
     began = time.monotonic()
 
     async def start(number: int) -> Worker:
@@ -57,6 +56,14 @@ async def open_workers(job: Drive, shards: int, log: Log) -> AsyncIterator[Condu
 
     conductor = Conductor(shards, start, books, log, settle_s=_settle_s(job))
     yield conductor
+
+
+def _begin(directory: RunDirectory, shards: Sequence[RunDirectory], books: ShardBooks) -> None:
+    was_begun = directory.was_begun
+    if not was_begun:
+        found_shards(directory, shards)
+
+    books.begin(was_begun=was_begun)
 
 
 def _print(lines: bytes) -> None:

@@ -1,8 +1,17 @@
-"""What a worker is told at its start, in an argument that everybody can read: no secret."""
+"""What a worker is told at its start: in an argument that everybody can read, so no secret, and in
+the run file of its shard, which is there before anything is sent.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
+
+from batcher.adapters.rundir import RunDirectory
+from batcher.adapters.runfile import read_run_file, write_run_file
+from batcher.core.settings import Settings
+from batcher.core.shards import part_of
 
 
 class Orders(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,3 +22,21 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_s: float  # of the run's time (`--max-duration`), before this worker began
     api_key_file: str | None = None
     log_level: str = "info"
+
+
+def own_settings(settings: Settings, shard: int, shards: int) -> Settings:
+    """Return one worker's settings: its parts of what is counted. Rates are shared by the lanes."""
+    return msgspec.structs.replace(
+        settings,
+        in_flight=part_of(settings.in_flight, shard, shards),
+        connections=part_of(settings.connections_max, shard, shards),
+    )
+
+
+def found_shards(directory: RunDirectory, shards: Sequence[RunDirectory]) -> None:
+    """Make the directory of each shard of a run that was never begun, with its run file."""
+    frozen, settings = read_run_file(directory.run_file)
+    for number, shard in enumerate(shards):
+        shard.create()
+        own = own_settings(settings, number, len(shards))
+        write_run_file(shard.run_file, msgspec.structs.replace(frozen, shard=number), own)

@@ -31,11 +31,10 @@ from batcher.cli.process import prepare_process
 from batcher.cli.run import begin_or_resume
 from batcher.cli.screen import Screen
 from batcher.cli.wishes import key_source
-from batcher.cli.workers.orders import Orders
+from batcher.cli.workers.orders import Orders, own_settings
 from batcher.core.errors import BatcherError
 from batcher.core.model import Stop, StopReason
 from batcher.core.settings import Settings
-from batcher.core.shards import part_of
 from batcher.core.stats import Snapshot
 from batcher.engine.run import Run
 from batcher.engine.running import Running
@@ -88,15 +87,6 @@ def work(orders: Orders, channel: Channel) -> int:
         job = Drive(directory, frozen, left, key, screen, read_again, brakes=led)
         ended = run_async(lambda: conduct(job))
         return run_exit_code(ended.summary, ended.signal)
-
-
-def own_settings(settings: Settings, shard: int, shards: int) -> Settings:
-    """Return one worker's settings: its parts of what is counted. Rates are shared by the lanes."""
-    return msgspec.structs.replace(
-        settings,
-        in_flight=part_of(settings.in_flight, shard, shards),
-        connections=part_of(settings.connections_max, shard, shards),
-    )
 
 
 def _less_time(settings: Settings, elapsed_s: float) -> Settings:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from typing import Protocol, TypeVar
 
 import anyio
@@ -26,16 +27,17 @@ from batcher.core.events import Event, Finish
 from batcher.core.journal import Admission, Entry, Journal
 from batcher.core.lifecycle import Move, State
 from batcher.core.model import Ticket
+from batcher.engine.alarm import Alarm
 from batcher.engine.books.decide import Rewritable
 from batcher.engine.books.group import Group
 from batcher.engine.books.rescue import Rescue
+from batcher.engine.clock import loop_time
 from batcher.engine.notices import Notices
 
 R = TypeVar("R")
 
-LINGER_S = 0.005  # at the most, for a group to gather; who comes alone waits for one look of it
-LOOKS = 5  # at whether a group still grows
-GROUP_GOOD = 250  # events; more of them make none cheaper
+LINGER_S = 0.005  # from the start of one write to that of the next
+GROUP_GOOD = 250  # events; more of them make none cheaper, so that it is written at once
 DISK_FULL_RETRY_S = 1.0  # a try costs one write; whoever freed some space sees it go on
 
 OUTCOME_OF = {
@@ -92,8 +94,10 @@ class Recorder:
         self._on_failure = on_failure
         self._groups: deque[Group] = deque()  # that are not written yet; the last one is open
         self._counters: Counter[str] = Counter()
-        self._bell = anyio.Event()
-        self._turn = anyio.Lock()
+        self._bell: Alarm | None = None  # of the writer, while it waits
+        self._turn = anyio.Lock(fast_acquire=True)
+        self._began = -inf  # the last write, by the event loop's time
+        self._was_alone = True  # the event that it was for
         self._closing = False
         self.failure: Exception | None = None  # why nothing is written any more
         self.waits_for_room = False  # the disk is full
@@ -114,15 +118,13 @@ class Recorder:
         groups = self._groups
         if not groups or not groups[-1].takes(event.n):
             groups.append(Group())
-            self._bell.set()
 
         group = groups[-1]
         place = group.add(event, ticket)
-        await group.done.wait()
-        if group.failure is not None:
-            raise group.failure
+        if place in (0, GROUP_GOOD - 1):  # something to write, or no reason to wait for more
+            self._ring()
 
-        return group.answers[place]
+        return await group.answer(place)
 
     async def admit(self, entries: Sequence[Entry], *, allow_changed: bool) -> list[Admission]:
         """Note manifest rows and learn how each stands."""
@@ -169,31 +171,54 @@ class Recorder:
             raise self.failure
 
     async def _write_groups(self) -> None:
-        while not (self._closing and not self._groups):
-            await self._bell.wait()
-            self._bell = anyio.Event()
-            while self._groups:
-                await self._gather(self._groups[0])
-                await self._write_group(self._groups.popleft())
+        while await self._is_due():
+            group = self._groups.popleft()
+            self._began, self._was_alone = loop_time(), len(group.events) == 1
+            await self._write_group(group)
 
         if self._counters and self.failure is None:
             await self._write([])
 
-    async def _gather(self, group: Group) -> None:
-        """Wait for as long as more joins *group*, up to the linger: a large one costs less."""
-        for _ in range(LOOKS if self._linger_s else 0):
-            found = len(group.events)
-            if self._closing or found >= GROUP_GOOD or len(self._groups) > 1:
-                return
+    async def _is_due(self) -> bool:
+        """Wait until a group is to be written; False: there is none, and none will come."""
+        while not self._groups:
+            if self._closing:
+                return False
 
-            await anyio.sleep(self._linger_s / LOOKS)
-            if len(group.events) == found:
-                return
+            await self._hear()
+
+        rest_s = self._rest_s()
+        if rest_s > 0:
+            with anyio.move_on_after(rest_s):
+                await self._hear()
+
+        return True
+
+    def _rest_s(self) -> float:
+        """Return how long the first group may still grow: a large one costs less for each event.
+
+        A write costs much the same whatever is in it, so there are only so many a second; but
+        where one event came at a time, none would join.
+        """
+        is_good = len(self._groups) > 1 or len(self._groups[0].events) >= GROUP_GOOD
+        if self._closing or self._was_alone or is_good:
+            return 0.0
+
+        return self._began + self._linger_s - loop_time()
+
+    async def _hear(self) -> None:
+        """Wait for the bell."""
+        self._bell = Alarm()
+        await self._bell
+
+    def _ring(self) -> None:
+        if self._bell is not None:
+            self._bell.ring()
 
     def close(self) -> None:
         """Let `run` write what waits and end."""
         self._closing = True
-        self._bell.set()
+        self._ring()
 
     async def _write_group(self, group: Group) -> None:
         try:
@@ -206,11 +231,11 @@ class Recorder:
             await self._keep(unwritten)
             for each in lost:
                 each.failure = error
-                each.done.set()
+                each.tell()
 
             return
 
-        group.done.set()
+        group.tell()
 
     async def _write(self, events: list[Event]) -> list[bool]:
         """Write one group; wait and try again for as long as the disk is full."""

@@ -139,7 +139,7 @@ class Headroom:
             "limit.reached",
             lane=self._lane,
             wait_s=round(wait_s, 3),
-            reason=f"an answer says that nothing is left of its window of {period_s:g} s",
+            reason=f"an answer leaves nothing until its window of {period_s:g} s opens anew",
         )
 
 

@@ -239,8 +239,7 @@ class Lane(Generic[T]):
 
     def _room(self, now: float) -> int:
         """Return how many requests may be open now."""
-        share = self.gate.share(now)
-        return self.open_max if share == 1 else max(1, ceil(self.open_max * share))
+        return max(1, ceil(self.open_max * self.gate.share(now)))
 
     def _wait_s(self, now: float) -> float:
         """Return for how long the gate or the cap lets nothing start."""

@@ -1,8 +1,8 @@
 """How sure a number is: 95 % intervals of shares, quantiles, means and ratios, and of differences.
 
-Rule: pure arithmetic. Nothing is said of a number of which too little was seen: then there is no
-interval (None), or one without an upper end (infinite). Each interval holds for its number alone;
-of twenty differences between equal runs one will lie outside by chance.
+Rule: pure arithmetic. Of a number of which too little was seen the interval has no end (infinite);
+a number without an interval (None) did not vary. Each interval holds for its number alone: of
+twenty differences between equal runs one will lie outside by chance.
 """
 
 from __future__ import annotations
@@ -32,10 +32,13 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number and where it may lie; no interval where none can be had, or nothing varies."""
+    """A number and where it may lie; without an interval it is the same in every row."""
 
     value: float
     interval: Interval | None = None
+
+
+ANYWHERE = Interval(-inf, inf)
 
 
 def share(part: int, whole: int) -> Estimate | None:
@@ -94,7 +97,7 @@ def mean(count: int, total: float, squares: float) -> Estimate | None:
 
     value = total / count
     if count < SAMPLES_MIN:
-        return Estimate(value)
+        return Estimate(value, ANYWHERE)
 
     variance = max(0.0, (squares - total * value) / (count - 1))
     if variance <= 1e-12 * value * value:
@@ -165,7 +168,10 @@ def ratio(count: int, sums: tuple[float, float, float, float, float]) -> Estimat
 
     value = x / y
     left = max(0.0, xx - 2 * value * xy + value * value * yy)
-    if count < SAMPLES_MIN or left <= 1e-12 * xx:
+    if count < SAMPLES_MIN:
+        return Estimate(value, ANYWHERE)
+
+    if left <= 1e-12 * xx:
         return Estimate(value)
 
     half = Z * sqrt(left * count / (count - 1)) / y

@@ -57,10 +57,9 @@ def lines_of(comparison: Comparison) -> Iterator[str]:
         yield ""
         yield "told differently:"
         for name, values in settings:
-            told = "  ".join(
-                f"{run.letter} {value}" for run, value in zip(runs, values, strict=True)
+            yield from _setting(
+                name, [f"{r.letter} {v}" for r, v in zip(runs, values, strict=True)]
             )
-            yield from folded(f"  {name:<{NAME_CELLS}}  {told}")
 
     for start in range(0, len(runs), ABREAST):
         yield ""
@@ -72,6 +71,17 @@ def lines_of(comparison: Comparison) -> Iterator[str]:
     if len(runs) > 1:
         yield ""
         yield from _told_differences(comparison)
+
+
+def _setting(name: str, told: Sequence[str]) -> Iterator[str]:
+    """Yield a setting in one line, or what each run was told in a line of its own."""
+    line = f"  {name:<{NAME_CELLS}}  {'  '.join(told)}"
+    if len(line) <= COLUMNS:
+        yield line
+        return
+
+    yield f"  {name}"
+    yield from (f"  {'':<{NAME_CELLS}}  {text}" for text in told)
 
 
 def _about(run: Run) -> str:
@@ -88,12 +98,23 @@ def _table(comparison: Comparison, start: int) -> Iterator[str]:
     yield f"{'':<{NAME_CELLS}}  {''.join(f'{run.letter:<{cells}}' for run in runs)}".rstrip()
     for figure in comparison.figures:
         values = figure.values[start : start + ABREAST]
-        told = (
+        told = [
             figure_text(figure, value, run.currency)
             for value, run in zip(values, runs, strict=True)
-        )
-        row = "".join(f"{text:<{cells}}" if len(text) < cells else f"{text} " for text in told)
-        yield f"{figure.name:<{NAME_CELLS}}  {row}".rstrip()
+        ]
+        yield from _row(figure.name, told, cells)
+
+
+def _row(name: str, texts: Sequence[str], cells: int) -> Iterator[str]:
+    """Yield a row of the table; intervals for which there is no room stand below the numbers."""
+    if max(map(len, texts)) < cells:
+        yield f"{name:<{NAME_CELLS}}  {''.join(f'{text:<{cells}}' for text in texts)}".rstrip()
+        return
+
+    parts = [text.partition(" (") for text in texts]
+    below = [f"({rest}" if rest else "" for _, _, rest in parts]
+    yield f"{name:<{NAME_CELLS}}  {''.join(f'{value:<{cells}}' for value, _, _ in parts)}".rstrip()
+    yield f"{'':<{NAME_CELLS}}  {''.join(f'{text:<{cells}}' for text in below)}".rstrip()
 
 
 def _told_differences(comparison: Comparison) -> Iterator[str]:

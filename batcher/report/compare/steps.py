@@ -35,7 +35,7 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True):
     ends: dict[str, int]
     submit_s: dict[str, float] | None
     job_s: dict[str, float] | None
-    keeps_up: bool
+    keeps_up: bool | None  # None: not all of it was sent, so nobody knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def _facts(step: Step, seen: StepSeen, throttled: int) -> StepFacts:
         ends={str(state): number for state, number in seen.ends.items()},
         submit_s=_quantiles(seen.answered),
         job_s=_quantiles(seen.whole),
-        keeps_up=achieved >= KEEPS_UP * step.per_s,
+        keeps_up=achieved >= KEEPS_UP * step.per_s if seen.sent == step.jobs else None,
     )
 
 
@@ -120,7 +120,12 @@ def step_cells(step: StepFacts) -> list[str]:
 
 def saturation_text(steps: list[StepFacts]) -> str:
     """Return up to which rate it kept up, and what was in the way."""
-    behind = next((step for step in steps if not step.keeps_up), None)
+    behind = next((step for step in steps if step.keeps_up is False), None)
+    sent, jobs = sum(step.sent for step in steps), sum(step.jobs for step in steps)
+    if behind is None and sent < jobs:
+        left = f"{count_text(sent)} of {count_text(jobs)} jobs were sent"
+        return f"{left}: what it bears is not known."
+
     if behind is None:
         most = max(step.offered_per_s for step in steps)
         late = sum(step.late for step in steps)

@@ -17,6 +17,8 @@ from batcher.report.text import count_text, plain, rows_text
 TIMES = ((3_600.0, "h"), (60.0, "min"), (1.0, "s"), (0.001, "ms"))
 MINUTES_FROM = 10  # of a unit, from which it is told in it: `9.5 min` are 570 s
 VALUE_CHARS = 40
+DECIMALS_OF_SHARES = 2  # of a percentage
+DECIMALS_MAX = 9  # money
 NOT_SETTINGS = ("finish_by",)  # what says nothing of how a run goes
 
 
@@ -51,13 +53,17 @@ def seconds_change_text(change: Estimate) -> str:
 
 def _told(unit: Unit, value: Estimate, currency: str | None) -> str:
     factor, name = _scale(unit, value.value, currency)
-    text = f"{_digits(value.value / factor)}{name}"
+    most = DECIMALS_OF_SHARES if unit is Unit.SHARE else DECIMALS_MAX
+    text = f"{_digits(value.value / factor, most)}{name}"
     interval = value.interval
     if interval is None:
         return text
 
-    low, high = _digits(interval.low / factor), _digits(interval.high / factor)
-    return f"{text} (≥{low})" if isinf(interval.high) else f"{text} ({low}-{high})"
+    low = _digits(interval.low / factor, most) if interval.low > 0 else "0"
+    if isinf(interval.high):
+        return f"{text} (≥{low})" if interval.low > 0 else f"{text} (?)"
+
+    return f"{text} ({low}-{_digits(interval.high / factor, most)})"
 
 
 def _signed(unit: Unit, change: Estimate, currency: str | None) -> str:
@@ -94,7 +100,7 @@ def _from(size: float) -> float:
     return MINUTES_FROM if size > 1 else 1.0
 
 
-def _digits(number: float) -> str:
+def _digits(number: float, decimals_max: int = DECIMALS_MAX) -> str:
     """Return a number in three digits or more, never as a power of ten."""
     size = abs(number)
     if size < 1e-9:
@@ -103,7 +109,7 @@ def _digits(number: float) -> str:
     if size >= 100:
         return f"{number:,.0f}"
 
-    decimals = min(9, 2 - int(log10(size) // 1))
+    decimals = min(decimals_max, 2 - int(log10(size) // 1))
     return f"{number:.{decimals}f}"
 
 

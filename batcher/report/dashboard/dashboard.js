@@ -179,7 +179,7 @@
     const rest = Math.max(frame.pending, (frame.rows || 0) - ended(frame)); // not all are read yet
     const parts = OUTCOMES.map((name) => (name === "pending" ? rest : frame[name]));
     const total = parts.reduce((a, b) => a + b, 0) || 1;
-    const widths = parts.map((n) => (n ? Math.max(n / total, 0.006) : 0));
+    const widths = parts.map((n) => (n ? Math.max(n / total, 0.012) : 0));
     const sum = widths.reduce((a, b) => a + b, 0) || 1;
     const said = NAMES.map((name, n) => `${name} ${count(parts[n])}`).join(", ");
     let at = 0;
@@ -239,9 +239,9 @@
   const sentenceOf = (frame) => frame.rows === null || frame.rows === undefined
     ? `${count(ended(frame))} rows have ended; the manifest is still being read.`
     : `${count(ended(frame))} of ${count(frame.rows)} rows have ended.`;
-  const show = (frame, columns, shown) => {
+  const show = (frame, columns, shown, isOver) => {
     Object.assign(examples, frame.examples);
-    const last = shown.slice(-5);
+    const last = isOver ? shown : shown.slice(-5); // lately, or in all
     const seconds = last.reduce((sum, c) => sum + c.to - c.from, 0);
     const results = seconds ? last.reduce((sum, c) => sum + c.results * (c.to - c.from), 0) / seconds : null;
     showWhole(frame);
@@ -269,6 +269,7 @@
     put($("link"), text);
     $("link").className = `link ${cls}`;
     document.body.classList.toggle("stale", cls === "lost");
+    if (cls === "lost") put($("word"), "Last seen running");
   };
 
   // --- Live ----------------------------------------------------------------------------------
@@ -281,10 +282,10 @@
     points.push([frame.at, submits, frame.succeeded, frame.in_flight, frame.throttled, isClosed, frame.at]);
     if (points.length > POINTS_MAX) points = points.filter((_, n) => n % 2 === 0);
   };
-  const live = (frame) => {
+  const live = (frame, isOver) => {
     note(frame);
     const columns = columnsOf(points, Math.max(1, Math.ceil((points.length - 1) / COLUMNS)));
-    show(frame, columns, columns);
+    show(frame, columns, columns, isOver);
     const why = frame.stopping ? `Stopping: ${frame.stopping}` : [
       frame.left ? `Left: ${frame.left}.` : "", frame.binding ? `Held back by: ${frame.binding}.` : "",
     ].filter(Boolean).join(" ");
@@ -313,7 +314,8 @@
   const at = (n) => {
     place = Math.min(frames.length - 1, Math.max(0, n));
     const frame = frames[Math.floor(place)], isLast = Math.floor(place) === frames.length - 1;
-    show(frame, all, isLast ? all : all.slice(0, Math.ceil((Math.floor(place) + 1) / size)));
+    const shown = isLast ? all : all.slice(0, Math.ceil((Math.floor(place) + 1) / size));
+    show(frame, all, shown, isLast);
     const moment = frame.at ? `${clock(frame.at, true)} UTC` : "the end";
     $("scrub").value = String(Math.floor(place));
     $("scrub").setAttribute("aria-valuetext", `${moment}, ${sentenceOf(frame)}`);
@@ -386,7 +388,7 @@
       live(frame);
     });
     hear("end", (told) => {
-      if (told.frame && state === "live") live(told.frame);
+      if (told.frame && state === "live") live(told.frame, true);
       state = "ended";
       showEnd(told.end);
       offer(report ? [["The report", report], ["Play it again", "./"]] : []);
@@ -394,7 +396,7 @@
       say(`The run has ended. ${told.end.sentence}`, true);
     });
     source.onerror = () => {
-      if (state === "live" || state === "") link("The connection is lost; trying again …", "lost");
+      if (state !== "ended" && state !== "replay") link("The connection is lost; trying again …", "lost");
       if (source.readyState === EventSource.CLOSED) setTimeout(connect, AGAIN_MS);
     };
   };

@@ -21,9 +21,10 @@ from batcher.report.text import duration_text, plain, stop_text
 
 VERSION: Final = 1
 FRAME_BYTES_MAX: Final = 4_096
-KINDS_MAX: Final = 6
-EXAMPLE_CHARS: Final = 90
+KINDS_MAX: Final = 5
+EXAMPLE_CHARS: Final = 110
 TEXT_CHARS: Final = 120
+CHAR_BYTES: Final = 2  # of a text, on average; one with more in it becomes shorter
 POINTS_MAX: Final = 240
 WAITING: Final = (State.PENDING, State.INTENT, State.ACCEPTED, State.READY)
 
@@ -52,13 +53,15 @@ def frame_of(shot: Snapshot, currency: str | None = None) -> Frame:
         "errors": [[str(kind), error.count] for kind, error in often[:KINDS_MAX]],
         "kinds": len(often),
         "examples": {
-            str(kind): [meaning_of(kind), plain(error.example, EXAMPLE_CHARS)]
+            str(kind): [meaning_of(kind), _cut(error.example, EXAMPLE_CHARS)]
             for kind, error in often[:KINDS_MAX]
         },
         "cost": cost_text(shot.counters, currency) or None,
         "left": None if shot.eta_s is None or stop is not None else left_text(shot),
-        "binding": plain(shot.binding, TEXT_CHARS) or None,
-        "stopping": None if stop is None else plain(stop_text(stop.reason, stop.message), 240),
+        "binding": _cut(shot.binding, TEXT_CHARS) or None,
+        "stopping": None
+        if stop is None
+        else _cut(stop_text(stop.reason, stop.message), TEXT_CHARS),
     }
 
 
@@ -114,12 +117,12 @@ class Past:
 
 def _lane(lane: LaneView) -> dict[str, Any]:
     share = limit_share(lane)
-    why = f": {plain(lane.closed_why, 60)}" if lane.closed_why else ""
+    why = f": {_cut(lane.closed_why, 60)}" if lane.closed_why else ""
     closed = None if lane.closed_s is None else f"closed for {duration_text(lane.closed_s)}{why}"
     return {
         "name": lane.name,
         "per_s": round(lane.per_s, 2),
-        "limit": None if lane.limit is None else plain(lane.limit, 40),
+        "limit": None if lane.limit is None else _cut(lane.limit, 40),
         "limit_per_s": limit_per_s(lane.limit),
         "used": None if share is None else round(share, 2),
         "open": lane.open,
@@ -127,6 +130,12 @@ def _lane(lane: LaneView) -> dict[str, Any]:
         "started": lane.started,
         "closed": closed,
     }
+
+
+def _cut(text: str, chars_max: int) -> str:
+    """Return *text* in one line of so many characters and few more bytes."""
+    told = plain(text, chars_max).encode()
+    return told[: CHAR_BYTES * chars_max].decode("utf-8", "ignore")
 
 
 def limit_per_s(limit: str | None) -> float | None:

@@ -184,7 +184,7 @@ def _errors() -> Markup:
         "section",
         tag("h2", "Errors"),
         tag("p", "None so far.", id="no-errors", cls="muted"),
-        _table("errors", "Errors by kind", ("Kind", "Met", "The last one said"), (1,)),
+        _table("errors", "Errors by kind", ("Kind", "Number", "For example"), (1,)),
         tag("p", id="more-errors", cls="muted"),
     )
 

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from batcher.core.lifecycle import OUTCOMES
+from batcher.core.money import nanos
 from batcher.report.dashboard.frames import KINDS_MAX, Frame
 from batcher.report.dashboard.tape import LOST, Tape
+from batcher.report.lines import cost_text
 from batcher.report.page.facts import SUBMITTED, SUCCEEDED, THROTTLED, Limit
 from batcher.report.page.timeline import Column
-from batcher.report.summary import Summary
+from batcher.report.summary import Cost, Summary
 from batcher.report.text import duration_text
 
 FRAMES_MAX: Final = 240
@@ -29,7 +31,17 @@ def replay(tape: Tape, summary: Summary, limit: Limit | None, in_flight_max: int
     last = frames[-1] if frames else scene.frame(None, 0.0)
     end = {name: getattr(summary, name) for name in (*OUTCOMES, "pending")}
     counts = {"rows": summary.rows, "submits": summary.submits, "throttled": summary.throttled}
-    return [*frames[:-1], {**last, **end, **counts, "in_flight": summary.accepted}]
+    told = {"in_flight": summary.accepted, "cost": _cost(summary.cost)}
+    return [*frames[:-1], {**last, **end, **counts, **told}]
+
+
+def _cost(cost: Cost | None) -> str | None:
+    """Return what the run cost in the end; when it was charged is not known."""
+    if cost is None:
+        return None
+
+    sums = {"cost": nanos(cost.charged), "cost_refunded": nanos(cost.refunded)}
+    return cost_text({**sums, "jobs_priced": cost.jobs_priced}, cost.currency) or None
 
 
 class _Scene:
