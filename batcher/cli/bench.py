@@ -152,7 +152,7 @@ def _steps(flags: Mapping[str, Any], frozen: Frozen, settings: Settings) -> tupl
         raise UsageError("--max-jobs: must be given; a load test pays for every job")
 
     has_price = provider_named(frozen.provider, frozen.params).account is not None
-    if settings.max_cost is None and has_price:
+    if settings.max_cost is None and (has_price or settings.cost_per_job is not None):
         raise UsageError("--max-cost: must be given, because a price is known; such as 5")
 
     jobs_max = settings.max_jobs

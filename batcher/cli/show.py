@@ -26,7 +26,7 @@ from batcher.report.text import plain
 
 if TYPE_CHECKING:
     from batcher.adapters.sqlite.reader import JournalReader
-    from batcher.core.journal import Charge, Held
+    from batcher.core.journal import Held
     from batcher.core.settings import Frozen, Settings
     from batcher.report.story import Found
 
@@ -164,11 +164,8 @@ def _with_files(part: RunDirectory, journal: JournalReader, held: Held) -> Found
     row = held.ticket.row
     record = record_of(part.path, journal.outputs(), held.state, row.id, row.line)
     events, before = events_of(part.log, row.id)
-    return Found(part.path, held, _charges(journal, row.n), record, events, before)
-
-
-def _charges(journal: JournalReader, n: int) -> tuple[Charge, ...]:
-    return tuple(charge for charge in journal.charges(n - 1, 1) if charge.n == n)
+    charges = tuple(journal.charges_of(row.n))
+    return Found(part.path, held, charges, record, events, before)
 
 
 def _unknown(journals: Journals, run: RunDirectory, row_id: str, line: int | None) -> str:

@@ -185,6 +185,10 @@ class Journal(Protocol):
         """
         ...
 
+    def charges_of(self, n: int) -> list[Charge]:
+        """Return those of the row with this number, the oldest first; none if there is no row."""
+        ...
+
     def counters(self) -> dict[str, int]:
         """Return every counter.
 

@@ -308,6 +308,9 @@ class JournalMachine(RuleBasedStateMachine):
             assert len({charge.n for charge in page}) <= 2
             told += page
 
+        for n in self.rows if self.epoch else ():
+            assert self.journal.charges_of(n) == [charge for charge in told if charge.n == n]
+
         assert [
             (c.n, c.generation, c.job_id, Said(c.cost, c.refund, c.refund_raw)) for c in told
         ] == [(n, *charge) for n, row in sorted(self.rows.items()) for charge in row.charges()]

@@ -297,3 +297,17 @@ class MoneyConformance:
             [("c", 1), ("c", 2), ("d", 1)],
             [("e", 1), ("e", 2), ("f", 1), ("f", 2)],
         ]
+
+    def test_charges_of_one_row_are_its_own(self, journal: Journal) -> None:
+        """They are those of its page; a row that paid for nothing in vain has none."""
+        paid, other, ended, fresh = admitted(journal, *"abcd")
+        for n in (paid, other, ended):
+            take(journal, [*made(n), event(Move.SUCCEED if n == ended else Move.RERUN, n)])
+
+        for n in (paid, other):
+            take(journal, [*made(n, 2), event(Move.FAIL, n)])
+
+        ids = [(c.n, c.job_id) for c in journal.charges_of(paid)]
+        assert ids == [(paid, f"job-{paid}-1"), (paid, f"job-{paid}-2")]
+        assert journal.charges_of(ended) == journal.charges_of(fresh) == []
+        assert journal.charges_of(fresh + 1) == []

@@ -14,6 +14,19 @@ from tests.meta.source import ROOT
 pytestmark = pytest.mark.e2e
 
 
+def blocks_of(page: str) -> list[str]:
+    """Return the Python examples of a page."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_example_of_the_readme_runs(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its one block works as it stands."""
+    for block in blocks_of("README.md"):
+        exec(compile(block, "README.md", "exec"), {})
+
+    assert "sku-1 succeeded" in capsys.readouterr().out
+
+
 def test_the_page_for_python_runs_from_top_to_bottom(
     api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -22,8 +35,7 @@ def test_the_page_for_python_runs_from_top_to_bottom(
     monkeypatch.setattr("batcher.providers.PROVIDERS", PROVIDERS)
     rows = "".join(f"photo-{n},https://shop.example/{n}.jpg\n" for n in range(5))
     (tmp_path / "photos.csv").write_text("id,file_url\n" + rows)
-    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    blocks = blocks_of("docs/python.md")
     names: dict[str, object] = {"__name__": "page"}
     try:
         for block in blocks:

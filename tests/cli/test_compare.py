@@ -95,6 +95,17 @@ def test_a_run_does_not_differ_from_itself(runs: tuple[Path, Path]) -> None:
     assert "slower" not in found.stdout
 
 
+def test_what_chance_makes_is_called_noise(tmp_path: Path) -> None:
+    """A tenth fails in both, by other draws: the counts differ, and neither is called worse."""
+    one = make_run(tmp_path / "one", 300, 1.0, seed=1, failed=0.1)
+    other = make_run(tmp_path / "other", 300, 1.0, seed=2, failed=0.1)
+    found = json.loads(compare(one, other, "--json").stdout)
+    (failed,) = [each for each in found["differences"] if each["figure"] == "failed"]
+    assert failed["value"] != 0
+    assert failed["low"] < 0 < failed["high"]
+    assert (failed["is_noise"], failed["word"]) == (True, "within noise")
+
+
 @pytest.mark.parametrize("number", [1, 2, 3, 5])
 def test_it_fits_eighty_columns(runs: tuple[Path, Path], number: int) -> None:
     """However many runs, and whatever stands in their settings."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import anyio
 import pytest
@@ -182,3 +184,23 @@ async def test_who_is_held_for_long_is_told() -> None:
 
     assert told
     assert told[0] == pytest.approx(500.0, abs=0.01)
+
+
+async def test_what_an_answer_means_holds_nobody_up() -> None:
+    """While it is written down the next request starts, also if it became due a moment later."""
+    lane = make_lane(workers=2)
+    began: dict[str, float] = {}
+
+    async def work(item: str) -> Coroutine[Any, Any, None]:
+        began[item] = anyio.current_time()
+        await anyio.sleep(1.0 if item == "a" else 50.0)
+        return anyio.sleep(20.0)  # such as a full disk
+
+    start = anyio.current_time()
+    lane.add("a", start)
+    lane.add("b", start + 0.995)
+    lane.add("c", start + 1.003)
+    with anyio.move_on_after(10.0):
+        await lane.run(work)
+
+    assert began["c"] - start < 1.02

@@ -57,6 +57,11 @@ class JournalReader:
         with self._reading():
             return reading.charges(self._db, after, limit)
 
+    def charges_of(self, n: int) -> list[Charge]:
+        """Return those of one row, the oldest first."""
+        with self._reading():
+            return reading.charges_of(self._db, n)
+
     def fact(self, key: str) -> str | None:
         """Return a fact about the run, or None."""
         with self._reading():

@@ -69,6 +69,11 @@ def charges(db: sqlite3.Connection, after: int, limit: int) -> list[Charge]:
     return [_charge(values) for values in db.execute(sql.CHARGES, (after, limit))]
 
 
+def charges_of(db: sqlite3.Connection, n: int) -> list[Charge]:
+    """Return those of one row, the oldest first."""
+    return [_charge(values) for values in db.execute(sql.CHARGES_OF, (n,))]
+
+
 def counters(db: sqlite3.Connection) -> dict[str, int]:
     """Return every counter; the journal's own are always among them."""
     return dict.fromkeys(OWN_COUNTERS, 0) | dict(db.execute(sql.COUNTERS).fetchall())

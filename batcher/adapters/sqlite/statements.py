@@ -171,16 +171,21 @@ _IS_CHARGE = """(
     OR a.given_up = 1
     OR a.job_id IS NOT NULL AND a.generation = r.generation AND r.state IN ('failed', 'exhausted'))
 """
-CHARGES: Final = f"""
+_CHARGE = """
     SELECT r.n, r.id, r.line, a.generation, r.state, a.job_id, a.request_id, a.intent_at, a.cost,
            a.refund, a.refund_raw,
            ifnull(a.given_up, 0) OR a.generation < r.generation OR r.state = 'pending',
            a.job_error, r.error, a.kind, a.message, a.http_status
+"""
+CHARGES: Final = f"""{_CHARGE}
       FROM (SELECT DISTINCT a.n FROM attempt AS a CROSS JOIN row AS r ON r.n = a.n
              WHERE a.n > ? AND {_IS_CHARGE} ORDER BY a.n LIMIT ?) AS next
       CROSS JOIN attempt AS a ON a.n = next.n
       CROSS JOIN row AS r ON r.n = a.n
      WHERE {_IS_CHARGE} ORDER BY next.n, a.generation"""  # noqa: S608 - this file's words only
+CHARGES_OF: Final = f"""{_CHARGE}
+      FROM attempt AS a CROSS JOIN row AS r ON r.n = a.n
+     WHERE a.n = ? AND {_IS_CHARGE} ORDER BY a.generation"""
 COUNTERS: Final = "SELECT name, value FROM counter"
 OUTPUTS: Final = "SELECT file, bytes FROM output"
 SUBMITS_SINCE: Final = "SELECT intent_at FROM attempt WHERE intent_at >= ? ORDER BY intent_at"

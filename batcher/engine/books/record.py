@@ -36,7 +36,7 @@ from batcher.engine.notices import Notices
 
 R = TypeVar("R")
 
-LINGER_S = 0.005  # from the start of one write to that of the next
+LINGER_S = 0.008  # from the start of one write to that of the next
 GROUP_GOOD = 250  # events; more of them make none cheaper, so that it is written at once
 DISK_FULL_RETRY_S = 1.0  # a try costs one write; whoever freed some space sees it go on
 

@@ -76,8 +76,7 @@ def _of_last(held: Held) -> Stand:
 
 def _jobs(journal: Journal, held: Held) -> set[str | None]:
     """Return the jobs that a row has and had."""
-    n = held.ticket.row.n
-    past = {charge.job_id for charge in journal.charges(n - 1, 1) if charge.n == n}
+    past = {charge.job_id for charge in journal.charges_of(held.ticket.row.n)}
     return (past | {held.ticket.job_id}) - {None}
 
 

@@ -193,9 +193,7 @@ class Lane(Generic[T]):
     def _answered(self, now: float) -> None:
         """Let another request start, if one may: by a worker that rests, or else by the pump."""
         self.open -= 1
-        if self._resting and self._permits.have(now):
-            self._wake_worker(now)
-        elif not self._nap.is_deep:
+        if not (self._permits.have(now) and self._wake_worker(now)) and not self._nap.is_deep:
             self._nap.wake()
 
     def _ended(self) -> None:
@@ -220,7 +218,7 @@ class Lane(Generic[T]):
         self.open += 1
         self.busy += 1
         self.gate.started(item)
-        if self._resting and self._permits.left:
+        if self._permits.left:
             self._wake_worker(now)
 
         return item
@@ -256,11 +254,14 @@ class Lane(Generic[T]):
         self._nap.wake()
         await alarm
 
-    def _wake_worker(self, now: float) -> None:
-        """Wake one worker if something is due for it."""
-        due = self._schedule.next_due()
-        if due is not None and due <= now:
-            self._resting.popleft().ring()
+    def _wake_worker(self, now: float) -> bool:
+        """Wake one worker if one rests and something is due for it; return whether."""
+        due = self._schedule.next_due() if self._resting else None
+        if due is None or due > now:
+            return False
+
+        self._resting.popleft().ring()
+        return True
 
     async def _pump(self) -> None:
         while True:
@@ -273,7 +274,7 @@ class Lane(Generic[T]):
             if not self._permits.have(now):
                 await self._permits.fetch(min(self._room(now), len(self._schedule)))
 
-            if self._permits.left and self._resting:
+            if self._permits.left:
                 self._wake_worker(loop_time())
 
             await anyio.lowlevel.checkpoint()

@@ -96,17 +96,16 @@ def _all(runs: Sequence[Run]) -> Iterator[Figure]:
         name = str(state).replace("_", " ")
         yield make(f"{state}", name, Unit.SHARE, partial(_share, state))
 
-    for key, name, times in (
-        ("submit_s", "submit", lambda run: run.measured.answered),
-        ("job_s", "job", lambda run: run.measured.job),
-        ("lag_s", "lag bound", lambda run: run.measured.lag),
+    pace, length = ("slower", "faster"), ("longer", "shorter")
+    for key, name, times, words in (
+        ("submit_s", "submit", lambda run: run.measured.answered, pace),
+        ("job_s", "job", lambda run: run.measured.job, pace),
+        ("lag_s", "lag bound", lambda run: run.measured.lag, length),
     ):
         for level in LEVELS:
             told = f"{name} P{100 * level:.0f}"
             quantile = partial(_quantile, times, level)
-            yield make(
-                f"{key}_p{100 * level:.0f}", told, Unit.SECONDS, quantile, ("slower", "faster")
-            )
+            yield make(f"{key}_p{100 * level:.0f}", told, Unit.SECONDS, quantile, words)
 
     yield make("reads_per_job", "reads a job", Unit.NUMBER, lambda r: r.measured.reads.mean())
     yield make("cost_per_success", "cost a success", Unit.MONEY, _cost, ("dearer", "cheaper"))
