@@ -8,7 +8,7 @@ from typing import cast
 import msgspec
 import pytest
 
-from batcher.cli.drive import _Keeper
+from batcher.cli.keeping import Keeper
 from batcher.core.stats import Snapshot
 from batcher.engine.run import Run
 from batcher.report.summary import RunState, SummaryFile, read_summary
@@ -42,7 +42,7 @@ def test_what_holds_it_back_is_written_while_it_runs(
 ) -> None:
     """In `summary.json`, with the counts; a run that has ended waits for nothing."""
     run = cast("Run", Held(binding))  # it is asked for snapshots alone
-    written = _Keeper(run, SummaryFile(tmp_path)).end(state)
+    written = Keeper(run, SummaryFile(tmp_path)).end(state)
 
     assert (written.waiting, written.jobs_claimed) == (waiting, 2)
     found = read_summary(tmp_path)

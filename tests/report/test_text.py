@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
 
 import pytest
 from hypothesis import given
@@ -72,3 +74,16 @@ def test_a_printed_command_reads_back_as_it_was_meant(path: str) -> None:
 
     assert words in (["batcher", "resume", path], ["batcher", "resume", f"./{path}"])
     assert path == "-" or not words[-1].startswith("-")
+
+
+@pytest.mark.parametrize(
+    "word", ["turn\u202eed", "two\u2028lines", "it's \x1b[31m red", "\udcff.d"]
+)
+def test_a_command_paints_nothing_and_means_the_same(word: str) -> None:
+    """An id may turn the direction of writing; pasted, the command still names it."""
+    text = command_text("printf", "%s", word)
+    done = subprocess.run(
+        ["bash", "-c", text], capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}
+    )
+    assert text.isprintable()
+    assert done.stdout == os.fsencode(word)
