@@ -47,7 +47,10 @@ def progress_json(shot: Snapshot, currency: str | None = None) -> bytes:
             "in_flight_max": shot.in_flight_max,
             "lanes": {lane.name: _lane(lane) for lane in shot.lanes},
             "errors": {
-                str(kind): {"count": error.count, "example": plain(error.example, EXAMPLE_CHARS_MAX)}
+                str(kind): {
+                    "count": error.count,
+                    "example": plain(error.example, EXAMPLE_CHARS_MAX),
+                }
                 for kind, error in shot.errors.items()
             },
             "cost": _cost(shot, currency),

@@ -13,7 +13,8 @@ from batcher.core.errors import StorageError
 from batcher.core.events import Accept, Event, Finish, Intend
 from batcher.core.journal import Journal
 from batcher.core.lifecycle import Move, State
-from batcher.engine.books.record import DISK_FULL_RETRY_S, GROUP_GOOD, LINGER_S, Recorder
+from batcher.engine.books.group import GROUP_GOOD
+from batcher.engine.books.record import DISK_FULL_RETRY_S, LINGER_S, Recorder
 from batcher.engine.books.rescue import Rescue
 from batcher.engine.notices import Notices
 from tests.support.logs import Events

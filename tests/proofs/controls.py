@@ -33,6 +33,7 @@ JOURNAL = "tests/adapters/test_sqlite.py::"
 FILE = "tests/adapters/test_sqlite_file.py::"
 OUTCOMES = "tests/adapters/test_outcomes.py::"
 RUNDIR = "tests/adapters/test_rundir.py::"
+CONDUCTOR = "tests/cli/test_conductor.py::"
 HTTP = "tests/adapters/test_http.py::"
 CONNECTIONS = "tests/adapters/test_connections.py::"
 ANSWERS = "tests/providers/test_any_answer.py::"
@@ -907,7 +908,7 @@ CONTROLS = (
         right="""\
         except Exception as error:
             self._fail(error)
-            lost = [group, *self._groups]
+            lost = [group, *self._groups.drain()]
 """,
         wrong="""\
         except Exception as error:
@@ -915,7 +916,7 @@ CONTROLS = (
             group.failure = error
             group.tell()
             raise
-            lost = [group, *self._groups]
+            lost = [group, *self._groups.drain()]
 """,
         red=(ERRORS + "test_nothing_is_sent_after_a_failure_and_no_job_id_is_lost",),
     ),
@@ -1168,8 +1169,8 @@ CONTROLS = (
         name="half-said-connection-used-again",
         promise="Hostile answers are bounded and not misread",
         file="batcher/adapters/http/conversation.py",
-        right="    if is_sent and not transport.get_write_buffer_size():\n",
-        wrong="    if True:\n",
+        right="    if is_over or transport.get_write_buffer_size():",
+        wrong="    if False:",
         red=(HTTP + "test_half_sent_connection_is_not_reused",),
     ),
     Control(
@@ -1506,6 +1507,22 @@ CONTROLS = (
         wrong="allow_redirects=True",
         red=("tests/adapters/test_notify.py::test_it_is_tried_a_little",),
     ),
+    Control(
+        name="whole-answer-thrown-away-with-its-connection",
+        promise="Hostile answers are bounded and not misread",
+        file="batcher/adapters/http/conversation.py",
+        right="    is_over = transport.is_closing() or (",
+        wrong="    is_over = (",
+        red=(HTTP + "test_a_whole_answer_over_tls_counts_whatever_follows_it",),
+    ),
+    Control(
+        name="odd-answer-quoted-with-the-key-in-it",
+        promise="The key goes nowhere else",
+        file="batcher/adapters/http/failure.py",
+        right='        why = str(why).partition(":")[0]\n',
+        wrong="        pass\n",
+        red=(HTTP + "test_a_key_in_what_is_not_http_is_not_passed_on",),
+    ),
     # --- Several workers -----------------------------------------------------------------------
     Control(
         name="copies-of-a-row-in-two-shards",
@@ -1532,17 +1549,14 @@ CONTROLS = (
         file="batcher/cli/workers/conductor.py",
         right="        await anyio.sleep(self._settle_s)\n",
         wrong="",
-        red=(
-            "tests/cli/test_conductor.py::"
-            "test_the_part_of_one_that_ended_goes_to_the_others_a_window_later",
-        ),
+        red=(CONDUCTOR + "test_the_part_of_one_that_ended_goes_to_the_others_a_window_later",),
     ),
     Control(
         name="lost-shard-begun-anew",
         promise="Several workers are as one",
-        file="batcher/cli/workers/books.py",
-        right="            if was_begun and not shard.path.is_dir():\n",
-        wrong="            if False:\n",
+        file="batcher/cli/parts.py",
+        right="    if lost is not None:\n",
+        wrong="    if False:\n",
         red=("tests/cli/test_shard_books.py::test_a_shard_that_is_gone_is_not_begun_anew",),
     ),
     Control(

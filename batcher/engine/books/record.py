@@ -14,9 +14,8 @@ everybody who waits is answered with it, and job ids that come in until `close` 
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from math import inf
 from typing import Protocol, TypeVar
 
 import anyio
@@ -27,17 +26,14 @@ from batcher.core.events import Event, Finish
 from batcher.core.journal import Admission, Entry, Journal
 from batcher.core.lifecycle import Move, State
 from batcher.core.model import Ticket
-from batcher.engine.alarm import Alarm
 from batcher.engine.books.decide import Rewritable
-from batcher.engine.books.group import Group
+from batcher.engine.books.group import Group, Groups
 from batcher.engine.books.rescue import Rescue
-from batcher.engine.clock import loop_time
 from batcher.engine.notices import Notices
 
 R = TypeVar("R")
 
-LINGER_S = 0.008  # from the start of one write to that of the next
-GROUP_GOOD = 250  # events; more of them make none cheaper, so that it is written at once
+LINGER_S = 0.010  # from the start of one write to that of the next
 DISK_FULL_RETRY_S = 1.0  # a try costs one write; whoever freed some space sees it go on
 
 OUTCOME_OF = {
@@ -90,15 +86,10 @@ class Recorder:
         self._notices = notices
         self._rescue = rescue
         self._offload = offload
-        self._linger_s = linger_s
         self._on_failure = on_failure
-        self._groups: deque[Group] = deque()  # that are not written yet; the last one is open
+        self._groups = Groups(linger_s)
         self._counters: Counter[str] = Counter()
-        self._bell: Alarm | None = None  # of the writer, while it waits
         self._turn = anyio.Lock(fast_acquire=True)
-        self._began = -inf  # the last write, by the event loop's time
-        self._was_alone = True  # the event that it was for
-        self._closing = False
         self.failure: Exception | None = None  # why nothing is written any more
         self.waits_for_room = False  # the disk is full
 
@@ -115,15 +106,7 @@ class Recorder:
             await self._keep([(event, ticket)])
             raise self.failure
 
-        groups = self._groups
-        if not groups or not groups[-1].takes(event.n):
-            groups.append(Group())
-
-        group = groups[-1]
-        place = group.add(event, ticket)
-        if place in (0, GROUP_GOOD - 1):  # something to write, or no reason to wait for more
-            self._ring()
-
+        group, place = self._groups.join(event, ticket)
         return await group.answer(place)
 
     async def admit(self, entries: Sequence[Entry], *, allow_changed: bool) -> list[Admission]:
@@ -171,62 +154,22 @@ class Recorder:
             raise self.failure
 
     async def _write_groups(self) -> None:
-        while await self._is_due():
-            group = self._groups.popleft()
-            self._began, self._was_alone = loop_time(), len(group.events) == 1
+        while (group := await self._groups.next()) is not None:
             await self._write_group(group)
 
         if self._counters and self.failure is None:
             await self._write([])
 
-    async def _is_due(self) -> bool:
-        """Wait until a group is to be written; False: there is none, and none will come."""
-        while not self._groups:
-            if self._closing:
-                return False
-
-            await self._hear()
-
-        rest_s = self._rest_s()
-        if rest_s > 0:
-            with anyio.move_on_after(rest_s):
-                await self._hear()
-
-        return True
-
-    def _rest_s(self) -> float:
-        """Return how long the first group may still grow: a large one costs less for each event.
-
-        A write costs much the same whatever is in it, so there are only so many a second; but
-        where one event came at a time, none would join.
-        """
-        is_good = len(self._groups) > 1 or len(self._groups[0].events) >= GROUP_GOOD
-        if self._closing or self._was_alone or is_good:
-            return 0.0
-
-        return self._began + self._linger_s - loop_time()
-
-    async def _hear(self) -> None:
-        """Wait for the bell."""
-        self._bell = Alarm()
-        await self._bell
-
-    def _ring(self) -> None:
-        if self._bell is not None:
-            self._bell.ring()
-
     def close(self) -> None:
         """Let `run` write what waits and end."""
-        self._closing = True
-        self._ring()
+        self._groups.close()
 
     async def _write_group(self, group: Group) -> None:
         try:
             group.answers = await self._write(group.events)
         except Exception as error:
             self._fail(error)
-            lost = [group, *self._groups]
-            self._groups.clear()
+            lost = [group, *self._groups.drain()]
             unwritten = [pair for each in lost for pair in each.unwritten()]
             await self._keep(unwritten)
             for each in lost:

@@ -35,7 +35,6 @@ Rest = Coroutine[Any, Any, None]  # what is left to do after an answer
 Work = Callable[[T], Awaitable[Rest | None]]
 
 WORKERS = 2  # for each request that may be open
-
 EASED_LOOK_S = 0.1  # how often a lane that comes back looks whether one more may be open
 
 
