@@ -13,7 +13,7 @@ from batcher.core.errors import StorageError
 from batcher.core.events import Accept, Event, Finish, Intend
 from batcher.core.journal import Journal
 from batcher.core.lifecycle import Move, State
-from batcher.engine.books.group import GROUP_GOOD
+from batcher.engine.books.group import GROUP_GOOD, LOOK_S
 from batcher.engine.books.record import DISK_FULL_RETRY_S, LINGER_S, Recorder
 from batcher.engine.books.rescue import Rescue
 from batcher.engine.notices import Notices
@@ -284,22 +284,21 @@ async def test_a_group_gathers_until_the_next_write_is_due() -> None:
             for n in range(2):
                 tasks.start_soon(bench.recorder.commit, intend(n))
 
-            for n in range(2, 6):
-                await anyio.sleep(LINGER_S / 5)
+            for n in range(2, 12):
+                await anyio.sleep(LOOK_S * 0.9)
                 tasks.start_soon(bench.recorder.commit, intend(n))
 
         assert anyio.current_time() - begin == pytest.approx(LINGER_S + THREAD_S, abs=1e-6)
         bench.recorder.close()
 
-    assert [len(events) for events in bench.journal.groups] == [2, 4]
+    assert [len(events) for events in bench.journal.groups] == [2, 10]
 
 
 @pytest.mark.parametrize("why", ["large enough", "row told twice", "closed"])
-async def test_a_group_that_none_may_join_is_not_kept_waiting(why: str) -> None:
-    """The linger ends at once where it can make the group no better."""
+async def test_a_group_that_cannot_get_better_is_not_kept_waiting(why: str) -> None:
+    """The linger ends at once where the group is large, or closed to others."""
     bench = Bench()
-    more = GROUP_GOOD if why == "large enough" else 3
-    begin = anyio.current_time()
+    more = {"large enough": range(3, GROUP_GOOD), "row told twice": range(1), "closed": range(0)}
     async with anyio.create_task_group() as group:
         group.start_soon(bench.recorder.run)
         async with anyio.create_task_group() as tasks:
@@ -307,24 +306,60 @@ async def test_a_group_that_none_may_join_is_not_kept_waiting(why: str) -> None:
                 tasks.start_soon(bench.recorder.commit, intend(n))
 
             await anyio.sleep(2 * THREAD_S)
-            for n in range(more):
+            for n in range(3):
                 tasks.start_soon(bench.recorder.commit, intend(n))
 
-            await anyio.sleep(THREAD_S / 2)
+            await anyio.sleep(LOOK_S / 2)
+            assert len(bench.journal.groups) == 1
+            for n in more[why]:
+                tasks.start_soon(bench.recorder.commit, intend(n))
+
             if why == "closed":
                 bench.recorder.close()
 
-            if why == "row told twice":
-                tasks.start_soon(bench.recorder.commit, intend(0))
-                await anyio.sleep(1.2 * THREAD_S)
-                assert len(bench.journal.groups) == 2
+            await anyio.sleep(1.2 * THREAD_S)
+            assert len(bench.journal.groups) == 2
+
+        bench.recorder.close()
+
+    sizes = [len(events) for events in bench.journal.groups]
+    assert sizes[:2] == [2, GROUP_GOOD if why == "large enough" else 3]
+
+
+async def test_a_group_that_nobody_joins_any_more_is_written() -> None:
+    """It waits for one look, not for the whole linger: all who could speak have spoken."""
+    bench = Bench()
+    begin = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.recorder.run)
+        for _ in range(2):
+            async with anyio.create_task_group() as tasks:
+                for n in range(3):
+                    tasks.start_soon(bench.recorder.commit, intend(n))
 
         took_s = anyio.current_time() - begin
         bench.recorder.close()
 
-    assert [len(events) for events in bench.journal.groups][:2] == [2, more]
-    if why != "row told twice":
-        assert took_s < LINGER_S
+    assert took_s < LINGER_S
+    assert [len(events) for events in bench.journal.groups] == [3, 3]
+
+
+async def test_a_group_with_another_behind_it_is_written_at_once() -> None:
+    """While one group is written, two may fill: nothing joins the first, so it does not wait."""
+    bench = Bench()
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.recorder.run)
+        async with anyio.create_task_group() as tasks:
+            for wait_s in (THREAD_S / 2, 0.0, 2 * THREAD_S):
+                tasks.start_soon(bench.recorder.commit, intend(1))
+                tasks.start_soon(bench.recorder.commit, intend(2))
+                await anyio.sleep(wait_s)
+
+            assert len(bench.journal.groups) == 2
+
+        bench.recorder.close()
+
+    assert [len(events) for events in bench.journal.groups] == [2, 2, 2]
 
 
 async def test_answers_go_to_who_asked_across_groups() -> None:

@@ -19,6 +19,7 @@ from batcher.engine.alarm import Alarm
 from batcher.engine.clock import loop_time
 
 GROUP_MAX = 2_000  # events in one transaction
+LOOK_S = 0.001  # a group that has not grown for so long is written
 GROUP_GOOD = 250  # events; more of them make none cheaper, so that they are written at once
 
 
@@ -97,10 +98,13 @@ class Groups:
 
             await self._hear()
 
-        rest_s = self._rest_s()
-        if rest_s > 0:
-            with anyio.move_on_after(rest_s):
+        grew = True
+        while grew and (rest_s := self._rest_s()) > 0:
+            found = len(self._waiting[0].events)
+            with anyio.move_on_after(min(rest_s, LOOK_S)):
                 await self._hear()
+
+            grew = len(self._waiting[0].events) > found
 
         group = self._waiting.popleft()
         self._began, self._was_alone = loop_time(), len(group.events) == 1
