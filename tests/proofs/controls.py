@@ -464,7 +464,7 @@ CONTROLS = (
         promise="A failing disk stops all submits",
         file="batcher/adapters/sqlite/journal.py",
         right="                self._poison = failure\n",
-        wrong="",
+        wrong="                pass\n",
         red=(FILE + "test_a_failing_disk_stops_all_writing",),
     ),
     Control(
