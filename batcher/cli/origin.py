@@ -21,6 +21,9 @@ def checked_base_url(text: str) -> str:
     if url.scheme not in ("http", "https") or not url.hostname:
         raise UsageError(f"--base-url {shown!r}: write https://host, a path prefix allowed")
 
+    if url.netloc.endswith(":") or url.port == 0:
+        raise UsageError(f"--base-url {shown!r}: names no port; write its number, or no colon")
+
     if url.username is not None or url.password is not None:
         raise UsageError("--base-url: must not hold a user or password; keys have their own place")
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batcher.cli.origin import checked_base_url
 from batcher.cli.values import (
     AMOUNT_MAX,
     CLAIM_WAIT_S_MAX,
@@ -33,6 +34,7 @@ from batcher.cli.values import (
     some_time,
     whole_number,
 )
+from batcher.core.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -243,3 +245,12 @@ def test_a_claim_is_waited_for_a_day_at_most() -> None:
     for text in ("25h", "-1", "nan", "soon"):
         with pytest.raises(click.BadParameter):
             claim_wait(text)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:", "https://api.example.com:/v2", "http://127.0.0.1:0"]
+)
+def test_an_address_whose_port_was_forgotten_is_refused(address: str) -> None:
+    """Such as comes of an empty variable: nobody answers there, and the run would wait for long."""
+    with pytest.raises(UsageError, match="names no port"):
+        checked_base_url(address)
