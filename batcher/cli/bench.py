@@ -57,10 +57,10 @@ FLAGS = (
 CONNECTIONS = 256  # half of them submit: that many may hang before one more must wait
 EPILOG = """\b
 Examples:
-  batcher bench photos.jsonl --provider removit --rate 5/s --duration 60s
-      --max-jobs 300 --cost-per-job 0.05 --max-cost 15
-  batcher bench photos.jsonl --provider removit --rate 1/s,2/s,5/s --duration 30s
-      --max-jobs 240 --yes
+  batcher bench photos.jsonl --provider removit --rate 5/s --max-jobs 300
+      --duration 60s --cost-per-job 0.05 --max-cost 15
+  batcher bench photos.jsonl --provider removit --rate 1/s,2/s,5/s
+      --duration 30s --max-jobs 240 --yes
   batcher compare runs/bench-monday runs/bench-tuesday
 
 Every job is paid for like any other. Ctrl-C ends it; `resume` collects what is open.

@@ -33,7 +33,7 @@ EPILOG = """\b
 Examples:
   batcher compare runs/photos-removit runs/photos-deapi
   batcher compare runs/monday runs/tuesday --html compared.html
-  batcher compare runs/monday runs/tuesday --json | jq '.differences[] | select(.is_noise | not)'
+  batcher compare runs/monday runs/tuesday --json | jq '.differences[]'
 
 The first run is what the others are measured by. A run that goes on counts as far as it is.
 """
