@@ -29,7 +29,7 @@ autodoc_typehints = "description"
 
 # Pages beside docs/ that are on the site too: where they are linked to, and where they are here.
 BESIDE = {"](../benchmarks/README.md": "](/site/benchmarks.md", "](../README.md": "](/index.md"}
-TO_CODE = re.compile(r"\[([^]]+)\]\([\w/]+\.py\)")  # code is not on the site
+TO_CODE = re.compile(r"\[([^]]+)\]\([\w/]+\.(?:py|jsonl?)\)")  # code and data are not on the site
 INCLUDED = {"](peers/README.md": "](/site/peers.md"}
 
 
