@@ -9,28 +9,24 @@ others to say.
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Final
 
 import anyio
 from aiohttp import HttpVersion10, web
 
-from batcher.core.errors import UsageError
+from batcher.adapters.door import Bounds, bare, open_door
 from batcher.core.secret import Secret
 
-HEADERS_MAX: Final = 64
-HEADER_BYTES_MAX: Final = 4_096  # of one field
 LINE_BYTES_MAX: Final = 1_024  # of the request line: the token and a name
 CONNECTIONS_MAX: Final = 16
 SEND_S: Final = 5.0  # for the head of a request, and for taking the first event in
 BEAT_S: Final = 15.0  # without an event; then a line shows that the connection lives
 BACKLOG_BYTES_MAX: Final = 32_768  # that a viewer has not taken; then it is cut off
-SHUTDOWN_S: Final = 1.0
 OWN_NAMES: Final = ("localhost",)
 HEADERS: Final = {
     "Server": "batcher",
@@ -115,27 +111,12 @@ async def showing(listen: str, token: Secret, site: Site, flag: str) -> AsyncIte
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         return await _answer(request, guard, site)
 
-    runner = web.ServerRunner(_Door(answer), shutdown_timeout=SHUTDOWN_S)
-    await runner.setup()
-    try:
-        yield await _listen(runner, listen, flag)
-    finally:
-        site.events.close()
-        with anyio.CancelScope(shield=True):
-            await runner.cleanup()
-
-
-async def _listen(runner: web.ServerRunner, listen: str, flag: str) -> str:
-    host, _, port = listen.rpartition(":")
-    try:
-        await web.TCPSite(runner, host.strip("[]"), int(port)).start()
-    except (OSError, ValueError, OverflowError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise UsageError(
-            f"{flag} {listen}: cannot listen there: {reason}; choose another port"
-        ) from error
-
-    return f"{host}:{runner.addresses[0][1]}"
+    bounds = Bounds(CONNECTIONS_MAX, LINE_BYTES_MAX, SEND_S, HEADERS)
+    async with open_door(listen, answer, bounds, flag=flag) as address:
+        try:
+            yield address
+        finally:
+            site.events.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,45 +228,4 @@ def _bare(
     status: int, headers: Mapping[str, str] | None = None, body: bytes | None = None
 ) -> web.Response:
     """Return an answer after which the connection is closed."""
-    response = web.Response(status=status, body=body, headers={**HEADERS, **(headers or {})})
-    response.force_close()
-    return response
-
-
-class _Connection(web.RequestHandler):
-    """A connection whose errors are answered in silence: aiohttp's own texts quote the request."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Cut a connection off that is one too many, before anything is begun for it."""
-        door = self._manager
-        if door is None or len(door.connections) < CONNECTIONS_MAX:
-            super().connection_made(transport)
-        else:
-            cast(asyncio.Transport, transport).abort()  # uvloop's is none by its type
-
-    def handle_error(
-        self, request: web.BaseRequest, status: int = 500, *_: Any, **__: Any
-    ) -> web.StreamResponse:
-        """Answer a request that cannot be read."""
-        return _bare(status)
-
-    def log_exception(self, *_: Any, **__: Any) -> None:
-        """Stay silent: what strangers send is no news."""
-
-
-class _Door(web.Server):
-    """Makes each connection with our bounds."""
-
-    def __call__(self) -> web.RequestHandler:
-        """Make a connection."""
-        return _Connection(
-            self,
-            loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]  # aiohttp's own default for "none"
-            keepalive_timeout=SEND_S,  # it counts from the connection on: for the head
-            max_line_size=LINE_BYTES_MAX,
-            max_headers=HEADERS_MAX,
-            max_field_size=HEADER_BYTES_MAX,
-            lingering_time=0,
-            auto_decompress=False,
-        )
+    return bare(status, {**HEADERS, **(headers or {})}, body)

@@ -19,13 +19,19 @@ LAYERS = ("core", "providers", "adapters", "engine", "report", "cli", "api")
 BESIDE = {"simulator": (("core", "providers"), ("cli",))}
 
 # Adapters do not import each other. `manifest_csv` is part of `manifest`; these are for all.
-ADAPTERS_SHARED = ("atomic", "connections")
+ADAPTERS_SHARED = ("atomic", "connections", "door")
 
 # The only places where something may be used; () = nowhere. A place is the beginning of a path.
 ONLY_IN = {
     "aiohttp": (
         *("adapters/http", "adapters/download", "adapters/connections", "adapters/webhooks"),
-        *("adapters/notify", "adapters/reach", "adapters/scrape", "adapters/dashboard"),
+        *(
+            "adapters/notify",
+            "adapters/reach",
+            "adapters/scrape",
+            "adapters/dashboard",
+            "adapters/door",
+        ),
         *("simulator/server", "simulator/admin", "simulator/body"),
     ),
     "sqlite3": ("adapters/sqlite",),
