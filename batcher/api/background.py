@@ -21,7 +21,7 @@ from batcher.adapters.rundir import RunDirectory
 from batcher.api.job import Job
 from batcher.cli.beside import show_beside
 from batcher.cli.failure import leaf_of
-from batcher.cli.keeping import Keeper
+from batcher.cli.keeping import Keeper, disk_trouble
 from batcher.cli.loop import run_async
 from batcher.core.model import Stop, StopReason
 from batcher.core.secret import Secret
@@ -111,8 +111,10 @@ class Background:
         job = self._job
         log = open_log(job.directory.log, level=job.log_level, secrets=(key,))
         try:
-            file = SummaryFile(job.directory.path, currency_of(job.frozen))
-            file.begin()
+            with disk_trouble(job.directory.summary):
+                file = SummaryFile(job.directory.path, currency_of(job.frozen))
+                file.begin()
+
             async with open_session(
                 job.directory, job.frozen, job.settings, key, log=log, reread=job.read_key
             ) as run:
@@ -125,10 +127,13 @@ class Background:
                         await run.execute()
                         beside.cancel_scope.cancel()
                 except BaseException:
-                    keeper.end("stopped")
+                    with contextlib.suppress(OSError):
+                        keeper.end("stopped")
+
                     raise
 
-                return keeper.end("finished" if run.control.stop is None else "stopped")
+                with disk_trouble(job.directory.summary):
+                    return keeper.end("finished" if run.control.stop is None else "stopped")
         finally:
             self._interrupt = None
             log.close()

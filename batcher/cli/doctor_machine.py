@@ -37,7 +37,6 @@ PACKAGES = {
 EXTRAS = {"fast": "uvloop", "image": "pillow", "notify": "apprise"}
 FILES_RESERVED = 64  # journal, outcome files, log, libraries, standard streams
 SYNC_S_SLOW = 0.1  # every submit waits for one, together with others
-INODES_MIN = 10_000
 EPOCH_S_MIN = 1_767_225_600.0  # 2026-01-01: before it a clock was never set
 GB = 1_000_000_000
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,13 +31,13 @@ from batcher.cli.ending import at_end
 from batcher.cli.exits import needs_person, run_exit_code
 from batcher.cli.fail_on import that_hold
 from batcher.cli.failure import Crashed, leaf_of
-from batcher.cli.keeping import Keeper
+from batcher.cli.keeping import Keeper, disk_trouble
 from batcher.cli.last_words import LastWords
 from batcher.cli.loop import run_async
 from batcher.cli.night import Night
 from batcher.cli.program import program
 from batcher.cli.screen import Screen
-from batcher.core.errors import BatcherError, StorageError
+from batcher.core.errors import BatcherError
 from batcher.core.model import ErrorKind
 from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
@@ -137,7 +137,7 @@ async def conduct(job: Drive, words: LastWords | None = None) -> Ended:
 
 
 async def _conduct(job: Drive, log: RunLog, view: View, words: LastWords) -> Ended:
-    with _disk_trouble(job.directory.summary):
+    with disk_trouble(job.directory.summary):
         file = SummaryFile(job.directory.path, currency_of(job.frozen))
         file.begin()
 
@@ -159,7 +159,7 @@ async def _conduct(job: Drive, log: RunLog, view: View, words: LastWords) -> End
             numbers = attended(run, job.night, words.gauges, words.file, told)
             async with numbers, _in_a_browser(job, run, log, view) as tell_end:
                 await _execute(job, run, brakes, keeper, log)
-                with _disk_trouble(job.directory.summary):
+                with disk_trouble(job.directory.summary):
                     summary = keeper.end("finished" if run.control.stop is None else "stopped")
 
                 tell_end(summary)
@@ -232,11 +232,3 @@ async def _execute(job: Drive, run: Running, brakes: Stopper, keeper: Keeper, lo
 def _told_address(log: RunLog, address: str) -> None:
     """Tell where the numbers are shown: the port may be a free one that nobody could know."""
     log.info("metrics.shown", address=address)
-
-
-@contextlib.contextmanager
-def _disk_trouble(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}") from error

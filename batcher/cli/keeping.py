@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
 from batcher.adapters.logs import RunLog
+from batcher.core.errors import StorageError
 from batcher.core.stats import Snapshot
 from batcher.engine.running import Running
 from batcher.report.summary import RunState, Summary, SummaryFile
 
 SUMMARY_EVERY_S = 5.0
+
+
+@contextlib.contextmanager
+def disk_trouble(path: Path) -> Iterator[None]:
+    """Let a file that cannot be written be what it is: the disk's trouble."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}") from error
 
 
 class Keeper:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import read_run_file
 from batcher.core.errors import StorageError
-from batcher.core.journal import Held
 from batcher.report.merging import merged_counters
 
 
@@ -72,22 +71,6 @@ def lengths_of(part: RunDirectory) -> dict[str, int | None]:
 
     with contextlib.closing(SqliteJournal.read(part.journal)) as journal:
         return journal.outputs()
-
-
-def find_row(parts: Sequence[RunDirectory], row_id: str) -> tuple[RunDirectory, Held] | None:
-    """Return the row with this id and the part that it is in, or None."""
-    from batcher.adapters.sqlite import SqliteJournal
-
-    for part in parts:
-        if not part.journal.exists():
-            continue
-
-        with contextlib.closing(SqliteJournal.read(part.journal)) as journal:
-            held = journal.find(row_id)
-            if held is not None:
-                return part, held
-
-    return None
 
 
 def _counters(part: RunDirectory) -> dict[str, int]:

@@ -11,7 +11,7 @@ import pytest
 
 import batcher
 from batcher.api.calls import Stream
-from batcher.core.errors import RunBusy, UsageError
+from batcher.core.errors import RunBusy, StorageError, UsageError
 from batcher.core.stats import Snapshot
 from tests.cli.processes import Api
 
@@ -176,3 +176,12 @@ def test_files_are_those_of_the_present_folder(api: Api, tmp_path: Path) -> None
     (tmp_path / "one.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     summary = batcher.run_sync([{"id": "one", "file": "one.png"}], provider="removit", run_dir="a")
     assert summary.succeeded == 1
+
+
+def test_a_summary_that_cannot_be_written_is_the_disks_trouble(api: Api, tmp_path: Path) -> None:
+    """What the disk refuses is a `StorageError`, as for the command; nothing is paid again."""
+    batcher.run_sync(rows(2), provider="removit", run_dir="a")
+    (tmp_path / "a" / "summary.json").unlink()
+    (tmp_path / "a" / "summary.json").mkdir()
+    with pytest.raises(StorageError, match=r"summary\.json"):
+        batcher.run_sync(rows(2), provider="removit", run_dir="a")

@@ -21,7 +21,6 @@ from batcher.report.text import COLUMNS, count_text, folded, plain, rows_text
 RUNS_MAX = 6  # letters, columns and colours
 ABREAST = 3  # runs in one table
 NAME_CELLS = 14
-PATH_CHARS = 60
 
 
 @dataclass(frozen=True)
