@@ -106,6 +106,16 @@ def test_what_chance_makes_is_called_noise(tmp_path: Path) -> None:
     assert (failed["is_noise"], failed["word"]) == (True, "within noise")
 
 
+def test_of_too_few_rows_it_is_not_said_that_nothing_differs(tmp_path: Path) -> None:
+    """Twelve jobs say nothing of the slowest one in a hundred: that is no finding of noise."""
+    slow = make_run(tmp_path / "slow", 12, 9.0, seed=1)
+    quick = make_run(tmp_path / "quick", 12, 2.0, seed=2)
+    told = json.loads(compare(slow, quick, "--json").stdout)
+    words = {each["figure"]: each["word"] for each in told["differences"]}
+    assert words["job_s_p50"] == "faster"
+    assert words["job_s_p99"] == "too few to say"
+
+
 @pytest.mark.parametrize("number", [1, 2, 3, 5])
 def test_it_fits_eighty_columns(runs: tuple[Path, Path], number: int) -> None:
     """However many runs, and whatever stands in their settings."""

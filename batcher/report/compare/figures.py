@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from math import isinf
 
 from batcher.core.lifecycle import State
 from batcher.report.compare.intervals import Estimate, difference, share
@@ -58,8 +59,17 @@ class Difference:
         return self.change.value == 0 or (interval is not None and interval.holds_zero)
 
     @property
+    def is_unknown(self) -> bool:
+        """Whether so few were measured that it could be anything."""
+        interval = self.change.interval
+        return interval is not None and isinf(interval.low) and isinf(interval.high)
+
+    @property
     def word(self) -> str:
         """What it comes to."""
+        if self.is_unknown:
+            return "too few to say"
+
         if self.change.value == 0 and self.change.interval is None:
             return "the same"
 

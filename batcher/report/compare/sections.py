@@ -74,7 +74,8 @@ def _judged(comparison: Comparison, run: Run) -> Markup:
     first = comparison.runs[0]
     own = [each for each in comparison.differences if each.letter == run.letter]
     real = [each for each in own if not each.is_noise]
-    noise = [each.figure.name for each in own if each.is_noise]
+    noise = [each.figure.name for each in own if each.is_noise and not each.is_unknown]
+    unknown = [each.figure.name for each in own if each.is_unknown]
     told = [tag("li", _difference_sentence(each, run)) for each in real[:TOLD_MAX]]
     if len(real) > TOLD_MAX:
         told.append(tag("li", f"{len(real) - TOLD_MAX} more, in the table below"))
@@ -88,6 +89,7 @@ def _judged(comparison: Comparison, run: Run) -> Markup:
         tag("ul", told) if told else None,
         None if same is None else tag("p", same),
         None if rest is None else tag("p", rest, cls="muted"),
+        tag("p", f"Too few to say: {', '.join(unknown)}.", cls="muted") if unknown else None,
         (tag("p", line) for each in pairs for line in pair_sentences(each, first.letter)),
         cls="judged",
     )
