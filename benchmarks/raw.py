@@ -46,7 +46,9 @@ async def work(
 
     while jobs:
         due, job_id = jobs.popleft()
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        while (left_s := due - time.monotonic()) > 0.0:  # uvloop counts from its last turn: early
+            await asyncio.sleep(left_s)
+
         await read(session, base, job_id)
 
 
