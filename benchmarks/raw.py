@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import sys
 import time
 from collections import deque
@@ -87,5 +88,6 @@ async def main(told: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(50_000, 20, 50)  # as in `batcher.cli.process`
     chosen = options()
     run(main(chosen), chosen.loop)

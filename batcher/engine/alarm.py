@@ -7,21 +7,22 @@ for about every second request. A cancellation cancels the alarm too; ringing it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
 
 
-class Alarm:
+class Alarm(asyncio.Future[None]):
     """To be awaited once, by one task."""
 
-    __slots__ = ("_future",)
-
-    def __init__(self) -> None:
-        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    __slots__ = ()
 
     def ring(self) -> None:
         """Wake the task, now or as soon as it waits."""
-        if not self._future.done():
-            self._future.set_result(None)
+        if not self.done():
+            self.set_result(None)
 
-    def __await__(self) -> Generator[object, None, None]:
-        return self._future.__await__()
+    async def wait(self, longest_s: float) -> None:
+        """Wait until it rings, or for so long."""
+        timer = self.get_loop().call_later(longest_s, self.ring)
+        try:
+            await self
+        finally:
+            timer.cancel()

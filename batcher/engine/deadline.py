@@ -184,7 +184,7 @@ class Deadline:
     def _jobs_open(self) -> int:
         """Return about how many jobs are open at the API."""
         submit = self._lanes.submit
-        return max(0, self._context.slots.used - submit.waiting - submit.open)
+        return max(0, self._context.slots.used - submit.waiting - submit.taken)
 
     def _waits(self) -> bool:
         """Tell whether a row would be submitted if it could."""

@@ -115,7 +115,7 @@ class Progress:
             started=lane.started,
             per_s=self._scenes.per_s(lane.name),
             limit=None if rate is None else str(rate),
-            open=lane.open,
+            open=lane.places.open,
             waiting=lane.waiting,
             closed_s=wait if 0 < wait < inf else None,
             closed_why=lane.gate.why if 0 < wait < inf or lane.gate.is_probing else "",

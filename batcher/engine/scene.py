@@ -138,8 +138,8 @@ class Scenes:
             allowed_per_s=1 / spacing_s if spacing_s else None,
             limit="" if rate is None else str(rate),
             waiting=lane.waiting,
-            open=lane.open,
-            open_max=lane.open_max,
+            open=lane.places.open,
+            open_max=lane.places.most,
             is_used_up=lane.gate.held_s(HELD, self._context.clock.now()) > 0,
         )
 

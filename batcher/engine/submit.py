@@ -108,12 +108,13 @@ class Submitter:
             await context.recorder.commit(
                 Intend(ticket.row.n, ticket.submitted_at, ticket.generation, ticket.cost)
             )
+            await self._lane.place(ticket)
         except anyio.get_cancelled_exc_class():
             await self._back.unsent(ticket)
             self._back.put_back(ticket)
             raise
 
-        if self._back.is_recalled() or self._is_late(ticket):
+        if self._back.is_recalled(ticket) or self._is_late(ticket):
             await self._back.unsent(ticket)
             self._back.again(ticket, 0.0)
             return None

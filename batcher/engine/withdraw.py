@@ -15,6 +15,7 @@ from batcher.core.lifecycle import Move
 from batcher.core.model import StopReason, Ticket
 from batcher.core.verdict import Halt, Later
 from batcher.engine.context import Context
+from batcher.engine.lanes.headroom import HELD
 from batcher.engine.lanes.lane import Lane
 from batcher.engine.money.budget import COST_UNPROVEN, NO_JOB
 from batcher.engine.money.credits import CREDITS, Credits
@@ -60,10 +61,14 @@ class Withdrawals:
         """Note that a submit left this machine."""
         self._stuck.pop(ticket.row.n, None)
 
-    def is_recalled(self) -> bool:
+    def is_recalled(self, ticket: Ticket) -> bool:
         """Whether a submit that has not left yet would meet the refusal that another one met."""
-        gate, now = self._lane.gate, self._context.clock.now()
-        is_refused = max(gate.held_s(CREDITS, now), gate.held_s(KEY, now)) > 0
+        gate = self._lane.gate
+        if gate.is_probing:
+            is_refused = not gate.is_probe(ticket)
+        else:
+            is_refused = gate.held_s(HELD, self._context.clock.now()) > 0
+
         return is_refused or self._context.control.recalls_submits
 
     async def unsent(self, ticket: Ticket) -> None:
@@ -83,7 +88,7 @@ class Withdrawals:
         else:
             self.no_job(ticket)
 
-        self.slow_down(ticket, verdict)
+        own_s = self.slow_down(ticket, verdict)
         ticket.spent += not verdict.throttled
         if ticket.spent >= context.settings.max_attempts:
             await context.end(ticket, Move.EXHAUST, error=verdict.error)
@@ -99,19 +104,24 @@ class Withdrawals:
                 resubmission=verdict.resubmission,
             )
         )
-        self.again(ticket, 0.0 if verdict.throttled else RETRY.delay_s(ticket.spent, context.rng))
+        pause_s = own_s if verdict.throttled else RETRY.delay_s(ticket.spent, context.rng)
+        self.again(ticket, pause_s)
 
-    def slow_down(self, ticket: Ticket, verdict: Later) -> None:
-        """Do with the lane as the answer asks. What is no throttle is a failure."""
+    def slow_down(self, ticket: Ticket, verdict: Later) -> float:
+        """Do with the lane as the answer asks. What is no throttle is a failure.
+
+        Return for how long the row has to wait by itself, if only it was asked to.
+        """
         context, gate, now = self._context, self._lane.gate, self._context.clock.now()
         if verdict.throttled:
             context.recorder.count("throttled")
-            gate.throttled(now, verdict.retry_after_s, ticket)
-            return
+            return gate.throttled(now, verdict.retry_after_s, ticket)
 
         gate.failed(now, ticket)
         if verdict.retry_after_s is not None:
             gate.throttled(now, verdict.retry_after_s, ticket)
+
+        return 0.0
 
     async def unstick(self, ticket: Ticket, held_up: Stuck) -> None:
         """Nothing left because of this machine: no attempt is spent, and the API is not to blame.

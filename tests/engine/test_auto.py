@@ -81,7 +81,7 @@ async def test_connections_grow_where_they_help() -> None:
 
     late = [at for at in bed.taken if at >= begin + 90.0]
     assert len(late) / 60.0 >= 0.95 * 20
-    assert 40 <= bed.lane.open_max <= 64  # as many as are needed, not as many as there may be
+    assert 40 <= bed.lane.places.most <= 64  # as many as are needed, not as many as there may be
 
 
 async def test_connections_stay_few_where_they_only_queue() -> None:
@@ -98,7 +98,7 @@ async def test_connections_stay_few_where_they_only_queue() -> None:
     bed._send = queued  # type: ignore[method-assign]  # the service of this test has a queue
     await bed.serve(600.0)
 
-    assert bed.lane.open_max <= 64
+    assert bed.lane.places.most <= 64
 
 
 # WHOLE RUNS

@@ -119,7 +119,7 @@ async def test_a_closed_gate_holds_everything_and_then_lets_one_probe() -> None:
 
     async def work(item: str) -> None:
         began.append(anyio.current_time() - begin)
-        busy.append(lane.open)
+        busy.append(lane.places.open)
         await anyio.sleep(1.0)
         if len(began) == 3:
             gate.succeeded()

@@ -38,7 +38,7 @@ class Means:
 
     request: Callable[[Ticket, int], Request]  # of one attempt of a row; raises `RowUnusable`
     answer: Callable[[Ticket, Request], Coroutine[Any, Any, SubmitVerdict | Stuck]]
-    slow_down: Callable[[Ticket, Later], None]  # as an answer asks
+    slow_down: Callable[[Ticket, Later], float]  # as an answer asks; how long the row waits
     accept: Callable[[Ticket, Accepted], Coroutine[Any, Any, None]]
     adopt: Callable[[Ticket, Accepted], Coroutine[Any, Any, None]]  # of a row that was held
     give_up: Callable[[Ticket, RowError], Coroutine[Any, Any, None]]  # the next means, if any
@@ -133,6 +133,7 @@ class Resends:
 
     async def send(self, ticket: Ticket) -> None:
         """Send the attempt of *ticket* once more."""
+        await self._lane.place(ticket)
         context, attempt = self._context, self._open[ticket.row.n]
         try:
             request = self._means.request(ticket, ticket.generation)
@@ -169,10 +170,10 @@ class Resends:
             return
 
         self._context.jobs.keep()
-        gate = self._lane.gate
+        gate, own_s = self._lane.gate, 0.0
         match verdict:
             case Later():
-                self._means.slow_down(ticket, verdict)
+                own_s = self._means.slow_down(ticket, verdict)
                 attempt.tries -= verdict.throttled
             case Doubt():
                 gate.failed(self._context.clock.now(), ticket)
@@ -187,7 +188,7 @@ class Resends:
             self.drop(ticket)
         else:
             pause_s = RETRY.delay_s(attempt.tries, self._context.rng)
-            self._lane.add(ticket, self._context.clock.now() + pause_s)
+            self._lane.add(ticket, self._context.clock.now() + max(pause_s, own_s))
 
     async def _give_up(self, ticket: Ticket) -> None:
         """Its key did not help: the row is as much in doubt as before."""

@@ -9,8 +9,10 @@ there is one. Workers take items synchronously, so between the decision to start
 start there is no await. There is one exception: a probe may ask a question that costs nothing
 first. A busy lane needs no pump but for permits: a worker that is done takes the next item itself.
 
-A request is open until it is answered. What the answer means is mostly written down, and that waits
-for the disk; the next request does not, so there are more workers than requests that may be open.
+A request is open until it is answered. What goes before it and what the answer means is mostly
+written down, and that waits for the disk; requests of others do not, so there are more workers than
+requests that may be open. Work that begins with the disk asks for its `place` among those when it
+is ready to send; all other work has it from the start.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from batcher.core.pacing.gate import Gate
 from batcher.core.schedule import RankedSchedule, Schedule
 from batcher.engine.alarm import Alarm
 from batcher.engine.clock import loop_time
+from batcher.engine.lanes.places import AHEAD_MAX, Places
 from batcher.engine.lanes.ports import Cap, Pace, Scout, Watcher
 from batcher.engine.lanes.pump import Nap, Permits
 
@@ -34,7 +37,7 @@ T = TypeVar("T")
 Rest = Coroutine[Any, Any, None]  # what is left to do after an answer
 Work = Callable[[T], Awaitable[Rest | None]]
 
-WORKERS = 2  # for each request that may be open
+WORKERS = 3  # for each item that may be taken and is not answered
 EASED_LOOK_S = 0.1  # how often a lane that comes back looks whether one more may be open
 
 
@@ -53,18 +56,20 @@ class Lane(Generic[T]):
         gate: Gate,
         cap: Cap | None = None,
         held: Callable[[float], None] = lambda _wait_s: None,
+        prepares: bool = False,
     ) -> None:
+        """Let so many requests be open as there are *workers*; `prepares`: work asks for a place."""
         self.name = name
         self.gate = gate
-        self.open = 0  # requests open now
-        self.busy = 0  # items that are worked on: those, and what was answered and is written down
-        self.open_max = workers  # how many may be; somebody may hold it lower for a while
+        self.busy = 0  # items that are worked on, until all that follows is done
+        self.taken = 0  # of them those that are not answered yet
         self.is_crowded = False  # something was due and found no free worker
         self.started = 0
         self.watchers: list[Watcher[T]] = []
         self.scout: Scout[T] | None = None
         self.is_retry: Callable[[T], bool] = lambda _item: False
-        self._workers = WORKERS * workers
+        self.places: Places[T] = Places(workers, asked_for=prepares)
+        self._workers = WORKERS * (workers + (AHEAD_MAX if prepares else 0))
         self._permits = Permits(pace)
         self._cap = cap
         self._held = held  # told for how long the gate or the cap holds the lane
@@ -95,6 +100,10 @@ class Lane(Generic[T]):
         """Of all that is due, let the highest rank go first; to be said before anything waits."""
         self._schedule = RankedSchedule(rank)
 
+    def items(self) -> list[T]:
+        """Return everything that waits for its turn, in no order."""
+        return list(self._schedule)
+
     def drain(self) -> list[T]:
         """Take out everything that still waits."""
         return self._schedule.drain()
@@ -113,6 +122,10 @@ class Lane(Generic[T]):
     def waiting(self) -> int:
         """Items that wait for their turn."""
         return len(self._schedule)
+
+    async def place(self, item: T) -> None:
+        """Wait until the request of *item* may be open; it is to be sent at once then."""
+        await self.places.take(item, self._room(loop_time()))
 
     async def wait_idle(self) -> None:
         """Wait until nothing is worked on."""
@@ -149,20 +162,19 @@ class Lane(Generic[T]):
                 on_failure(error)
 
     async def _serve(self, item: T, work: Work[T], began: float) -> None:
-        is_open = True
+        is_answered = False
         try:
             if self.scout is None or await self._may_pass(item, self.scout):
                 self._count(item, began)
                 rest = await work(item)
-                now, is_open = loop_time(), False
-                self._answered(now)
+                is_answered, took_s = True, self._answered(item)
                 if rest is not None:
                     await rest
 
-                self._note_end(item, now - began)
+                self._note_end(item, took_s)
         finally:
-            if is_open:
-                self._answered(loop_time())
+            if not is_answered:
+                self._answered(item)
 
             self._ended()
 
@@ -189,11 +201,21 @@ class Lane(Generic[T]):
         for watcher in self.watchers:
             watcher.ended(item, took_s)
 
-    def _answered(self, now: float) -> None:
-        """Let another request start, if one may: by a worker that rests, or else by the pump."""
-        self.open -= 1
+    def _answered(self, item: T) -> float:
+        """Let another request start, if one may: by a worker that rests, or else by the pump.
+
+        Return how long that of *item* was open.
+        """
+        now = loop_time()
+        self.taken -= 1
+        took_s = self.places.free(item, now)
+        if self.places.is_awaited:
+            self.places.fill(now, self._room(now))
+
         if not (self._permits.have(now) and self._wake_worker(now)) and not self._nap.is_deep:
             self._nap.wake()
+
+        return took_s
 
     def _ended(self) -> None:
         self.busy -= 1
@@ -206,7 +228,7 @@ class Lane(Generic[T]):
         if not self._permits.have(now):
             return None
 
-        if self._wait_s(now) > 0 or self.open >= self._room(now):
+        if self._wait_s(now) > 0 or self.taken >= self._items_max(now):
             return None
 
         item = self._pop_due(now)
@@ -214,8 +236,11 @@ class Lane(Generic[T]):
             return None
 
         self._permits.left -= 1
-        self.open += 1
+        self.taken += 1
         self.busy += 1
+        if not self.places.asked_for:
+            self.places.give(item, now)
+
         self.gate.started(item)
         if self._permits.left:
             self._wake_worker(now)
@@ -236,7 +261,12 @@ class Lane(Generic[T]):
 
     def _room(self, now: float) -> int:
         """Return how many requests may be open now."""
-        return max(1, ceil(self.open_max * self.gate.share(now)))
+        share = self.gate.share(now)
+        return self.places.most if share == 1 else max(1, ceil(self.places.most * share))
+
+    def _items_max(self, now: float) -> int:
+        """Return how many items may be taken and not answered now."""
+        return self.places.items_max(self._room(now))
 
     def _wait_s(self, now: float) -> float:
         """Return for how long the gate or the cap lets nothing start."""
@@ -271,7 +301,7 @@ class Lane(Generic[T]):
                 continue
 
             if not self._permits.have(now):
-                await self._permits.fetch(min(self._room(now), len(self._schedule)))
+                await self._permits.fetch(min(self._items_max(now), len(self._schedule)))
 
             if self._permits.left:
                 self._wake_worker(loop_time())
@@ -284,7 +314,7 @@ class Lane(Generic[T]):
         if due is None:
             return float("inf")
 
-        if not self._resting or self.open >= self._room(now):
+        if not self._resting or self.taken >= self._items_max(now):
             if self.gate.share(now) < 1:
                 return EASED_LOOK_S
 

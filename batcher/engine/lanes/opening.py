@@ -102,6 +102,7 @@ def open_lanes(context: Context, journal: Journal) -> Lanes:
         Limited(paces.submit, days.submit, total, TotalCaps(days.submit, days.total, kept)),
         context,
         control.halt,
+        prepares=True,
     )
     download: tuple[Lane[Ticket], Headroom] = _open(
         "download", counts[2], Limited(None), context, control.interrupt
@@ -135,6 +136,8 @@ def _open(
     context: Context,
     stop: Callable[[Stop], None],
     held: Callable[[float], None] | None = None,
+    *,
+    prepares: bool = False,
 ) -> tuple[Lane[T], Headroom]:
     gate = Gate(context.rng)
     claim = None if limited.total is None else limited.total.claim(name)
@@ -150,6 +153,7 @@ def _open(
         gate=gate,
         cap=day,
         held=held or guard.held,
+        prepares=prepares,
     )
     if held is None:
         lane.watchers.append(guard)
@@ -170,6 +174,7 @@ def _bound_retries(lane: Lane[Ticket], paces: Paces) -> None:
 def _seek(lanes: Lanes, paces: Paces, settings: Settings, context: Context) -> None:
     """Let the lanes find out what was left to them."""
     if paces.seek_from is not None:
+        lanes.submit.gate.doubts_throttles = False  # a search lives on being refused
         room, ceiling = lanes.submit_room, paces.ceiling_per_s
         seek_rate(lanes.submit, room, paces.seek_from, ceiling, context)
 

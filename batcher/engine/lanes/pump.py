@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import anyio
+from math import inf
 
+from batcher.engine.alarm import Alarm
 from batcher.engine.clock import loop_time
 from batcher.engine.lanes.ports import Pace
 
@@ -34,22 +35,24 @@ class Nap:
 
     def __init__(self) -> None:
         self.is_deep = False  # only `wake` ends it, whatever becomes due
-        self._event: anyio.Event | None = None
+        self._alarm: Alarm | None = None
         self._ends_at = 0.0
 
     async def take(self, now: float, length_s: float) -> None:
         """Sleep for so long, or until somebody ends it; infinite = until then."""
         length_s = max(length_s, NAP_S_MIN)
-        self._event, self._ends_at = anyio.Event(), now + length_s
-        with anyio.move_on_after(length_s):
-            await self._event.wait()
+        self._alarm, self._ends_at = Alarm(), now + length_s
+        if length_s < inf:
+            await self._alarm.wait(length_s)
+        else:
+            await self._alarm
 
-        self._event, self.is_deep = None, False
+        self._alarm, self.is_deep = None, False
 
     def wake(self) -> None:
         """End it now, if there is one."""
-        if self._event is not None:
-            self._event.set()
+        if self._alarm is not None:
+            self._alarm.ring()
 
     def wake_by(self, due: float) -> None:
         """End it if it would go on beyond *due*."""

@@ -165,17 +165,17 @@ def seek_rate(
 
 def seek_connections(lane: Lane[Any], start: int, context: Context) -> None:
     """Let a lane find how many of its workers help."""
-    most = lane.open_max
+    places, most = lane.places, lane.places.most
     finder = Finder(float(start), min(CONNECTIONS_MIN, most), float(most))
-    lane.open_max = int(finder.level)
+    places.most = int(finder.level)
 
     def go(change: Change) -> None:
-        before, lane.open_max = lane.open_max, int(change.level)
-        if lane.open_max != before:
+        before, places.most = places.most, int(change.level)
+        if places.most != before:
             context.log.info(
                 "connections.changed",
                 lane=lane.name,
-                connections=lane.open_max,
+                connections=places.most,
                 before=before,
                 reason=change.reason,
             )

@@ -1,0 +1,86 @@
+"""Places: which requests of a lane are open, and how many items may be taken to fill them.
+
+Rule: no more requests are open than the lane has places. Where work waits for the disk before it
+sends (an intent must be durable before its request may leave), as many items more are taken as are
+sent during that wait. With answers of a millisecond those are several times the places; with
+uploads of seconds there are none: what was written down and is not answered is in doubt after a
+crash, so nothing is written down long before it can leave.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+from batcher.engine.alarm import Alarm
+from batcher.engine.clock import loop_time
+
+T = TypeVar("T")
+
+AHEAD_S = 0.01  # what starts within it is taken before it has a place: about what a write takes
+AHEAD_MAX = 64  # items, at most
+MEMORY = 16.0  # how many answers count for the time that one takes
+FIRST_S = 1.0  # that time, before there was an answer
+
+
+class Places(Generic[T]):
+    """The places of one lane. With `asked_for` an item has its own when it takes it, not before."""
+
+    def __init__(self, most: int, *, asked_for: bool) -> None:
+        self.most = most  # requests that may be open; somebody may hold it lower for a while
+        self.asked_for = asked_for
+        self._since: dict[int, float] = {}  # by the id of an item whose request is open
+        self._queue: deque[tuple[T, Alarm]] = deque()
+        self._answer_s = FIRST_S
+
+    @property
+    def open(self) -> int:
+        """How many requests are open."""
+        return len(self._since)
+
+    def items_max(self, room: int) -> int:
+        """Return how many items may be taken and not answered, if *room* requests may be open."""
+        if not self.asked_for:
+            return room
+
+        return room + min(AHEAD_MAX, int(room * AHEAD_S / self._answer_s))
+
+    def give(self, item: T, now: float) -> None:
+        """Let *item* have a place."""
+        self._since[id(item)] = now
+
+    async def take(self, item: T, room: int) -> None:
+        """Wait until *item* has a place: its request is to be sent at once."""
+        if not self._queue and self.open < room:
+            self.give(item, loop_time())
+            return
+
+        place = item, Alarm()
+        self._queue.append(place)
+        try:
+            await place[1]
+        finally:
+            if place in self._queue:
+                self._queue.remove(place)
+
+    def free(self, item: T, now: float) -> float:
+        """Take the place of *item* back, if it had one; return how long it had it, in seconds."""
+        since = self._since.pop(id(item), None)
+        if since is None:
+            return 0.0
+
+        took_s = now - since
+        self._answer_s += (took_s - self._answer_s) / MEMORY
+        return took_s
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody waits for a place."""
+        return bool(self._queue)
+
+    def fill(self, now: float, room: int) -> None:
+        """Let those have a place that wait for one, in their order."""
+        while self._queue and self.open < room:
+            item, alarm = self._queue.popleft()
+            self.give(item, now)
+            alarm.ring()
