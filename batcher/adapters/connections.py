@@ -19,6 +19,7 @@ from math import inf
 from typing import Any, Self
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
@@ -38,7 +39,7 @@ class Way:
         self.is_over = False  # cut off: what came is no whole answer, whatever it looks like
         self._line = line  # of those that wait for the same
         self._sought = False
-        self._connection: Connection | None = None
+        self._connection: Connection | ResponseHandler | None = None
         self._token: Token[Way | None] | None = None
 
     @property
@@ -50,7 +51,7 @@ class Way:
         """Note that a connection is being made, or waited for."""
         self._sought = True
 
-    def found(self, connection: Connection) -> None:
+    def found(self, connection: Connection | ResponseHandler) -> None:
         """Note the connection: from now on anything may leave."""
         self._connection = connection
         if self.is_over:

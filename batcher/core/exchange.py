@@ -7,10 +7,11 @@ transport; the API key is added by the transport and is never part of a request.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import astuple
 
 from batcher.core.secret import Secret
 
@@ -26,20 +27,33 @@ class FilePart:
     size_bytes: int | None = None  # when it was looked at; of another size, it is not sent
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to send. With `json` the body is JSON; with `form` or `files` it is multipart."""
+class Request(msgspec.Struct, frozen=True):
+    """What to send. With `json` the body is JSON; with `form` or `files` it is multipart.
+
+    Its text is its method and path: where the API is to call, with which secret, and our name for
+    an attempt stand in the rest.
+    """
 
     method: str
     path: str  # below the base URL, begins with "/"; the query is part of it, encoded
-    # Not shown: where the API is to call, and with which secret, stands in them.
-    json: bytes | None = field(default=None, repr=False)
-    form: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    json: bytes | None = None
+    form: tuple[tuple[str, str], ...] = ()
     files: tuple[FilePart, ...] = ()
-    # Beside the transport's own. Not shown: our name for an attempt travels in them.
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    # Among what is sent: an answer that echoes them is blotted. A secret equals itself alone.
-    secrets: tuple[Secret, ...] = field(default=(), compare=False)
+    headers: tuple[tuple[str, str], ...] = ()  # beside the transport's own
+    secrets: tuple[Secret, ...] = ()  # among what is sent: an answer that echoes them is blotted
+
+    def __eq__(self, other: object) -> bool:
+        """Compare all but the secrets: one of them equals itself alone."""
+        return isinstance(other, Request) and astuple(self)[:-1] == astuple(other)[:-1]
+
+    def __hash__(self) -> int:
+        return hash(astuple(self)[:-1])
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.path})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [("method", self.method), ("path", self.path)]
 
 
 class Response(msgspec.Struct, frozen=True):

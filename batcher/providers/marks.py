@@ -6,9 +6,8 @@ is sent again. An API that wants it elsewhere brings its own function (`base.Mar
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import orjson
+from msgspec.structs import replace
 
 from batcher.core.exchange import Request
 from batcher.providers.base import Marked

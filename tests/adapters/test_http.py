@@ -16,7 +16,6 @@ from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
 
-import aiohttp
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
@@ -424,9 +423,9 @@ async def test_a_whole_answer_over_tls_counts_whatever_follows_it(
     with hostile(script, tls=self_signed) as server:
         pool = Pool(URL(server.url), ssl=trusting)
         with pool.deadlines.way(PATIENCE_S) as way:
-            connection = await pool.connection(way, aiohttp.ClientTimeout(total=None))
+            wire = await pool.wire(way, PATIENCE_S)
             said = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
-            message, content = await converse(connection, said, bytes_max=len(body))
+            message, content = await converse(wire, said, bytes_max=len(body))
 
         await pool.close()
 

@@ -14,21 +14,17 @@ import asyncio
 
 import aiohttp
 import anyio
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
-from aiohttp.http import RawResponseMessage, StreamWriter
+from aiohttp.http import StreamWriter
 
 from batcher.adapters.http.body import FileStream
+from batcher.adapters.http.wire import CHUNK_BYTES, Answer, Wire
 from batcher.core.errors import Lost
 
-CHUNK_BYTES = 65_536
 INTERIM_MAX = 100  # 1xx before the answer (RFC 9110, 15.2): a flood of them is cheap to send
-
-Answer = tuple[RawResponseMessage, bytes]  # its head, and its body
 
 
 async def converse(
-    connection: Connection,
+    wire: Wire,
     said: bytes,
     stream: FileStream | None = None,
     *,
@@ -40,46 +36,46 @@ async def converse(
     *is_head*: the request is a HEAD, so its answer has no body, whatever its headers announce.
     Raises what aiohttp raises, and `Lost` for a body above *bytes_max* (decompressed).
     """
-    protocol, transport = connection.protocol, connection.transport
+    transport = wire.transport
     try:
-        if protocol is None or transport is None:
+        if transport is None:
             raise aiohttp.ServerDisconnectedError
 
-        protocol.set_response_params(
-            skip_payload=is_head, read_until_eof=True, read_bufsize=CHUNK_BYTES
-        )
-        transport.write(said)
-        if stream is None:
-            answer = await _answer(protocol, bytes_max)
+        if is_head or stream is not None:
+            wire.listen(is_head=is_head)
+            transport.write(said)
+            hearing = _answer_to(stream, wire, bytes_max) if stream else _answer(wire, bytes_max)
+            answer = await hearing
         else:
-            answer = await _answer_to(stream, protocol, bytes_max)
+            first = wire.next_answer()
+            transport.write(said)
+            answer = await first or await _answer(wire, bytes_max)
+
+        if len(answer[1]) > bytes_max:
+            raise Lost(f"the answer is larger than {bytes_max} bytes")
     except BaseException:
-        connection.close()
+        wire.lease.close()
         raise
 
     # A TLS transport that is closing may fail to say what is in its buffer: it is not asked.
     is_over = transport.is_closing() or (stream is not None and not stream.is_sent)
     if is_over or transport.get_write_buffer_size():  # it was answered before it had left
-        connection.close()
-    else:
-        connection.release()
+        wire.lease.close()
 
     return answer
 
 
-async def _answer(protocol: ResponseHandler, bytes_max: int) -> Answer:
+async def _answer(wire: Wire, bytes_max: int) -> Answer:
+    """Return the answer as aiohttp reads it, or what is above *bytes_max* at the least."""
     for _ in range(INTERIM_MAX + 1):
-        message, content = await protocol.read()
+        message, content = await wire.read()
         if not 100 <= message.code <= 199 or message.code == 101:
             break
     else:
         raise Lost(f"more than {INTERIM_MAX} interim answers")
 
-    # As a rule the body came together with its head.
+    # As a rule the body is there by now.
     body = content.read_nowait() if content.is_eof() else await _pieces(content, bytes_max)
-    if len(body) > bytes_max:
-        raise Lost(f"the answer is larger than {bytes_max} bytes")
-
     return message, body
 
 
@@ -92,13 +88,13 @@ async def _pieces(content: aiohttp.StreamReader, bytes_max: int) -> bytes:
     return bytes(body)
 
 
-async def _answer_to(stream: FileStream, protocol: ResponseHandler, bytes_max: int) -> Answer:
+async def _answer_to(stream: FileStream, wire: Wire, bytes_max: int) -> Answer:
     """Return the answer to a stream, also if it comes before the stream has ended."""
     failure: Exception | None = None
     async with anyio.create_task_group() as sending:
-        sending.start_soon(_send, stream, protocol)
+        sending.start_soon(_send, stream, wire)
         try:
-            answer = await _answer(protocol, bytes_max)
+            answer = await _answer(wire, bytes_max)
         except Exception as error:
             failure = error  # as it is, and not in a group
 
@@ -110,9 +106,9 @@ async def _answer_to(stream: FileStream, protocol: ResponseHandler, bytes_max: i
     return answer
 
 
-async def _send(stream: FileStream, protocol: ResponseHandler) -> None:
+async def _send(stream: FileStream, wire: Wire) -> None:
     try:
-        await stream.send(StreamWriter(protocol, asyncio.get_running_loop()))
+        await stream.send(StreamWriter(wire, asyncio.get_running_loop()))
     except OSError:  # a file or the network: there is no answer to half a request
-        if protocol.transport is not None:
-            protocol.transport.abort()
+        if wire.transport is not None:
+            wire.transport.abort()

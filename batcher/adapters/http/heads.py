@@ -6,7 +6,6 @@ written once.
 
 from __future__ import annotations
 
-import functools
 import re
 
 from yarl import URL
@@ -14,7 +13,6 @@ from yarl import URL
 from batcher.adapters.http.body import NOTHING, Body
 from batcher.core.exchange import Request
 
-STARTS_KEPT = 256
 WITHOUT_LENGTH = ("GET", "HEAD")  # without a body; others say that they have none (RFC 9110, 8.6)
 
 _METHOD = re.compile(r"[A-Z]+")
@@ -37,12 +35,20 @@ class Heads:
             "User-Agent": user_agent,
         }
         self._fixed = b""
-        self.start = functools.lru_cache(maxsize=STARTS_KEPT)(self._start)
+        self._starts: dict[str, bytes] = {}  # by method
 
     def use_key(self, key: str) -> None:
         """Send *key* from now on."""
         headers = {**self._for_all, self._auth_header: self._auth_scheme + key}
         self._fixed = b"".join(_line(name, text) for name, text in headers.items())
+
+    def start(self, method: str, path: str) -> bytes:
+        """Return the first line; raise `ValueError` for a path that is not one."""
+        start = self._starts.get(method) or self._start(method)
+        if not _PATH.fullmatch(path):
+            raise ValueError(f"{method}: a path is encoded and begins with /")
+
+        return b"%b%b HTTP/1.1\r\n" % (start, path.encode())
 
     def rest(self, request: Request, body: Body) -> bytes:
         """Return what follows the first line, and the content of the body if it is no stream."""
@@ -59,17 +65,17 @@ class Heads:
             body.content,
         )
 
+    def _start(self, method: str) -> bytes:
+        if not _METHOD.fullmatch(method):
+            raise ValueError(f"{method!r} is not a method")
+
+        self._starts[method] = start = f"{method} {self._prefix}".encode()
+        return start
+
     def _own(self, request: Request) -> list[bytes]:
         """Return a request's own headers. None of them takes the key's place."""
         auth = self._auth_header.lower()
         return [_line(name, text) for name, text in request.headers if name.lower() != auth]
-
-    def _start(self, method: str, path: str) -> bytes:
-        """Return the first line; raise `ValueError` for a path that is not one."""
-        if not _METHOD.fullmatch(method) or not _PATH.fullmatch(path):
-            raise ValueError(f"{method}: a path is encoded and begins with /")
-
-        return f"{method} {self._prefix}{path} HTTP/1.1\r\n".encode()
 
 
 def _line(name: str, text: str) -> bytes:

@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-import aiohttp
 from aiohttp.http import RawResponseMessage
 
 from batcher.adapters.http.body import Body, body_with_files, plain_body
@@ -30,9 +29,6 @@ from batcher.core.errors import NotSent, TransportError, UsageError
 from batcher.core.exchange import Request, Response
 from batcher.core.secret import Secret
 from batcher.core.settings import STATUS_BYTES_MAX
-
-CONNECT_S_MAX = 10.0  # name, connection and TLS together; what takes longer is tried again later
-KEEPALIVE_S = 4.0  # many servers close an idle connection after 5 s: be gone before them
 
 
 class HttpTransport:
@@ -62,7 +58,7 @@ class HttpTransport:
         checked_key(key())
 
     async def __aenter__(self) -> Self:
-        self._pool = Pool(self._base, limit=self._connections, keepalive_timeout=KEEPALIVE_S)
+        self._pool = Pool(self._base, limit=self._connections)
         return self
 
     async def __aexit__(
@@ -96,14 +92,15 @@ class HttpTransport:
         said = start + self._heads.rest(request, body)
         with pool.deadlines.way(timeout_s) as way:
             try:
-                connection = await pool.connection(way, _timeouts(timeout_s))
+                wire = await pool.wire(way, timeout_s)
                 message, content = await converse(
-                    connection,
+                    wire,
                     said,
                     body.stream,
                     bytes_max=self._body_bytes_max,
                     is_head=request.method == "HEAD",
                 )
+                pool.keep(wire)
                 if way.is_over and not _has_length(message):  # then it looks whole, and is not
                     raise TimeoutError
 
@@ -135,17 +132,6 @@ class HttpTransport:
             self._key_in_use = key
 
         return Echoes((key, *request.secrets)) if request.secrets else self._echoes
-
-
-@functools.lru_cache(maxsize=8)
-def _timeouts(timeout_s: float) -> aiohttp.ClientTimeout:
-    """Return the time-outs to connect. They end first: only then is it `NotSent`.
-
-    aiohttp knows a total, too: it fires first when a stopped process wakes, and throws away an
-    answer that has long arrived. See `Deadlines`.
-    """
-    connect_s = min(CONNECT_S_MAX, timeout_s / 2)
-    return aiohttp.ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s)
 
 
 def _has_length(message: RawResponseMessage) -> bool:
