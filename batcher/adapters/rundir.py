@@ -16,7 +16,7 @@ import os
 import shlex
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -127,6 +127,9 @@ class RunDirectory:
                 ) from error
 
             self._mark_alive(alive)
+            if not (_is_at(lock, self._lock) and _is_at(alive, self._alive)):
+                raise RunBusy(f"run directory {self.path}: was just taken away; start again")
+
             _sign(lock, at)
             yield
 
@@ -143,6 +146,24 @@ class RunDirectory:
             f"run directory {self.path}: in use, although its run.lock was deleted; "
             "end the process that runs there"
         )
+
+    def forget(self, beside: Collection[str] = ()) -> None:
+        """Take away what the owner of a new run made for it, *beside* among it; for its owner.
+
+        Outcome files go before the journal: a process that dies here leaves no run that looks as if
+        its journal were lost. Where there is anything else nothing is touched.
+        """
+        journal = self.journal.name
+        names = (*OUTCOME_NAMES, f"{journal}-wal", f"{journal}-shm", journal, *beside)
+        own = (self.summary, self.log, self.open_mark, self.run_file, self._lock, self._alive)
+        with contextlib.suppress(OSError):
+            self.downloads.rmdir()
+
+        with contextlib.suppress(OSError):
+            mine = {*names, *(path.name for path in own)}
+            if {found.name for found in self.path.iterdir()} <= mine:
+                for path in (*(self.path / name for name in names), *own):
+                    path.unlink(missing_ok=True)
 
     def is_owned(self) -> bool:
         """Whether a living process owns the directory; asking neither disturbs nor writes."""
@@ -224,6 +245,14 @@ def absolute_path(text: str | Path) -> Path:
     short = Path(os.path.normpath(written))
     is_same = ".." not in written.parts or short.resolve() == written.resolve()
     return short if is_same else written
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    """Whether an open file is still the one at *path*: a lock on any other holds nobody off."""
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _sign(fd: int, at: float) -> None:

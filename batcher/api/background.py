@@ -19,9 +19,9 @@ import anyio
 from batcher.adapters.logs import open_log
 from batcher.adapters.rundir import RunDirectory
 from batcher.api.job import Job
-from batcher.cli.beside import show_beside
+from batcher.cli.driving.beside import show_beside
+from batcher.cli.driving.keeping import Keeper, disk_trouble
 from batcher.cli.failure import leaf_of
-from batcher.cli.keeping import Keeper, disk_trouble
 from batcher.cli.loop import run_async
 from batcher.core.model import Stop, StopReason
 from batcher.core.secret import Secret

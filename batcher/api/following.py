@@ -23,6 +23,9 @@ class Following:
 
     def lines(self, names: Sequence[str]) -> Iterator[bytes]:
         """Yield the lines of these files that were committed and not read yet."""
+        if not self._directory.is_run:  # it was refused before it had a row, and taken away
+            return
+
         for part in parts_of(self._directory):
             lengths = lengths_of(part)
             for name in names:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ import msgspec
 
 from batcher.adapters.rundir import RunDirectory, absolute_path
 from batcher.api.rows import NAME, write_rows
-from batcher.cli import run as command
-from batcher.cli.contradictions import refuse_contradictions
-from batcher.cli.wishes import frozen_of, key_source, new_settings, run_path
+from batcher.cli.commands.run.command import command
+from batcher.cli.driving.beginning import begin_or_resume, owned
+from batcher.cli.flags.contradictions import refuse_contradictions
+from batcher.cli.flags.wishes import frozen_of, key_source, new_settings, run_path
 from batcher.core.errors import UsageError
 from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
@@ -48,9 +48,8 @@ class Job:
     def opened(self) -> Iterator[Secret]:
         """Own the run directory, with everything in it that the run begins with; yield the key."""
         key = self.read_key()
-        self.directory.create()
-        with self.directory.lock(time.time()):
-            command.begin_or_resume(self.directory, self.frozen, self.settings)
+        with owned(self.directory, () if self.rows is None else (NAME,)):
+            begin_or_resume(self.directory, self.frozen, self.settings)
             if self.rows is not None:
                 write_rows(self.directory.path / NAME, self.rows)
 
@@ -88,7 +87,7 @@ def _parsed(source: str, provider: str, flags: Mapping[str, object]) -> dict[str
     words += ["--", source]  # whose name may begin with a dash
 
     try:
-        context = command.command.make_context("batcher", words)
+        context = command.make_context("batcher", words)
     except click.ClickException as error:
         raise UsageError(error.format_message()) from error
 

@@ -24,29 +24,42 @@ from batcher.cli.process import prepare_process
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-COMMANDS = {
-    "run": "Submit every row of a manifest and follow its job; the same command again resumes.",
-    "resume": "Go on with a run.",
-    "retry": "Take the exhausted rows of a run up again.",
-    "status": "Say how a run stands, also while it goes on.",
-    "errors": "Say why rows did not succeed, and what to do about it.",
-    "show": "Tell everything that is known of one row.",
-    "runs": "List the runs in a folder, the newest first.",
-    "plan": "Say how long a manifest takes, which limit makes it so long, and what it costs.",
-    "check": "Check every row of a manifest: no network, nothing spent.",
-    "doubt": "Decide rows of which nobody knows whether they were paid for.",
-    "dashboard": "Show a run in the browser: live while it goes on, afterwards as a replay.",
-    "compare": "Say what differs between runs, and what is chance.",
-    "bench": "Load an API at a given rate, and say how it bears it.",
-    "report": "Write a page about a run: how it went, why, and what to do next.",
-    "refunds": "List what was paid for without a result, for the API's support.",
-    "simulate": "Serve a faithful local copy of an API, with faults on demand.",
-    "demo": "See a whole run against the simulator: no key, no network, nothing spent.",
-    "providers": "List the APIs that are known, with their parameters.",
-    "config": "Show every setting and where it comes from, or check batcher.toml.",
-    "doctor": "Look whether this machine, the key and the API are fit for a run.",
-    "completion": "Print the script that lets a shell finish words.",
+SECTIONS = {
+    "Run": {
+        "run": "Submit every row and follow its job; the same again resumes.",
+        "resume": "Go on with a run from its directory alone.",
+        "retry": "Take the exhausted rows of a run up again.",
+    },
+    "Before it": {
+        "check": "Check every row of a manifest: no network, nothing spent.",
+        "plan": "Say how long a manifest takes, why so long, and what it costs.",
+        "doctor": "Look whether this machine, the key and the API are fit.",
+        "providers": "List the APIs that are known, with their parameters.",
+    },
+    "Look at it": {
+        "status": "Say how a run stands, also while it goes on.",
+        "errors": "Say why rows did not succeed, and what to do about it.",
+        "show": "Tell everything that is known of one row.",
+        "runs": "List the runs in a folder, the newest first.",
+        "dashboard": "Show a run in the browser: live, and afterwards as a replay.",
+        "report": "Write a page: how it went, why, and what to do next.",
+        "compare": "Say what differs between runs, and what is chance.",
+    },
+    "Settle it": {
+        "doubt": "Decide rows of which nobody knows whether they were paid for.",
+        "refunds": "List what was paid for without a result, for support.",
+    },
+    "Try it": {
+        "demo": "See a whole run: no key, no network, nothing spent.",
+        "simulate": "Serve a faithful local copy of an API, with faults on demand.",
+        "bench": "Load an API at a given rate, and say how it bears it.",
+    },
+    "Set it up": {
+        "config": "Show every setting and where it comes from.",
+        "completion": "Print the script that lets a shell finish words.",
+    },
 }
+COMMANDS = {name: about for section in SECTIONS.values() for name, about in section.items()}
 
 VARIABLE = "_BATCHER_COMPLETE"  # click's own name: how a shell asks for words
 EPILOG = """\b
@@ -73,7 +86,10 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
 
-        module = import_module(f"batcher.cli.{cmd_name}")
+        module = import_module(f"batcher.cli.commands.{cmd_name}")
+        if hasattr(module, "__path__"):
+            module = import_module(f"{module.__name__}.command")
+
         command = cast("click.Command", module.command)
         command.name = cmd_name
         return _finishing(command) if VARIABLE in os.environ else command
@@ -100,9 +116,13 @@ class Commands(click.Group):
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """List the commands by what they are for, without importing them."""
+        name_cells = max(map(len, COMMANDS))
+        for title, section in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name.ljust(name_cells), text) for name, text in section.items()]
+                )
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a closed pipe is told apart before click sees it."""
@@ -138,7 +158,7 @@ class Commands(click.Group):
 
 def _finishing(command: click.Command) -> click.Command:
     """Return a command for a shell that wants a word of it finished."""
-    from batcher.cli.completion import with_words
+    from batcher.cli.commands.completion import with_words
 
     return with_words(command)
 

@@ -20,7 +20,7 @@ from signal import SIGINT, SIGTERM, Signals
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what it takes to print an exit code is not needed to print `--help`
-    from batcher.cli.fail_on import Condition
+    from batcher.cli.night.fail_on import Condition
     from batcher.report.summary import Summary
 
 OK = 0

@@ -134,7 +134,7 @@ def without_keys(text: str) -> str:
 
 
 def _usage(error: click.ClickException) -> str:
-    message = " ".join(error.format_message().split())
+    message = " ".join(error.format_message().split()).replace(". (Did you", " (did you")
     context = getattr(error, "ctx", None)
     if not isinstance(error, click.UsageError) or context is None:
         return message

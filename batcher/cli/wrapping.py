@@ -7,7 +7,7 @@ import sys
 import textwrap
 
 COLUMNS_MIN = 40
-INDENT_SHARE = 5  # at most so small a part of the width is left empty
+INDENT_SHARE = 4  # at most so small a part of the width is left empty
 
 
 def wrapped(line: str, indent: int = 2) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from batcher.core.lifecycle import State
-from batcher.report.page.records import RECORD_BYTES_MAX, whole_lines
+from batcher.report.records import Error, Record, read_outcomes
 
 OUTCOMES = (State.FAILED, State.EXHAUSTED, State.IN_DOUBT)
 GROUPS_MAX = 2_000
@@ -35,25 +35,6 @@ _FOLDED = re.compile(
     r"|\d+(?:[.,:]\d+)*"
 )
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
-
-
-class Error(msgspec.Struct):
-    """The `error` of a record, as far as it is grouped by."""
-
-    kind: str
-    message: str = ""
-    http_status: int | None = None
-    code: str | None = None
-    request_id: str | None = None
-
-
-class Failure(msgspec.Struct):
-    """What is wanted of an outcome record; everything else is passed over."""
-
-    id: str
-    line: int
-    job_id: str | None = None
-    error: Error | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +54,7 @@ class Group:
 
     key: Key
     pattern: str  # of its messages, fit to be shown
-    example: Failure  # the first one
+    example: Record  # the first one
     count: int = 0
 
 
@@ -87,7 +68,7 @@ class Failures:
         self._groups: dict[Key, Group] = {}
         self._messages: Counter[tuple[str, str]] = Counter()  # of each outcome and kind
 
-    def add(self, outcome: State, failure: Failure) -> None:
+    def add(self, outcome: State, failure: Record) -> None:
         """Take one record in."""
         error = failure.error or Error("unknown")
         if self._kind not in (None, error.kind):
@@ -98,7 +79,7 @@ class Failures:
         group = self._groups.get(key) or self._new_group(key, failure, error)
         group.count += 1
 
-    def _new_group(self, key: Key, failure: Failure, error: Error) -> Group:
+    def _new_group(self, key: Key, failure: Record, error: Error) -> Group:
         """Return a group for *key*, or that of all messages for which there is no room."""
         kind = (key.outcome, key.kind)
         if self._messages[kind] >= MESSAGES_MAX or len(self._groups) >= GROUPS_MAX:
@@ -133,16 +114,7 @@ def rows_of(groups: Iterable[Group]) -> int:
 
 def read_failures(folder: Path, lengths: Mapping[str, int | None], failures: Failures) -> None:
     """Read the files of one directory; *lengths* are what its journal committed, None: all."""
-    decoder = msgspec.json.Decoder(Failure)
-    for outcome in OUTCOMES:
-        name = f"{outcome}.jsonl"
-        for line in whole_lines(folder / name, end=lengths.get(name), bytes_max=RECORD_BYTES_MAX):
-            try:
-                failure = decoder.decode(line)
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                failures.unreadable += 1
-            else:
-                failures.add(outcome, failure)
+    read_outcomes(folder, lengths, failures, OUTCOMES)
 
 
 def pattern_of(message: str, row_id: str, job_id: str | None = None) -> str:

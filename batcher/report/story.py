@@ -21,7 +21,7 @@ from batcher.core.lifecycle import OUTCOMES, State
 from batcher.core.model import Result, iso
 from batcher.core.money import amount
 from batcher.report.page.events import LINE_BYTES_MAX, LOG_BYTES_MAX
-from batcher.report.page.records import RECORD_BYTES_MAX, whole_lines
+from batcher.report.records import RECORD_BYTES_MAX, whole_lines
 
 EVENTS_MAX = 20  # of the log, the last ones
 EVENT_KEYS = ("time", "event", "step", "kind", "http_status", "request_id", "reason", "message")

@@ -32,7 +32,7 @@ VERDICTS = {
     "resubmit": "answer lost: sent again by decision",
 }
 MEANT = {
-    State.PENDING: "not submitted yet, or proved to have made no job",
+    State.PENDING: "not submitted yet",
     State.INTENT: "a submit is on its way",
     State.ACCEPTED: "has a job, which is followed",
     State.READY: "its job is done; its files are to be fetched",
@@ -41,6 +41,7 @@ MEANT = {
     State.EXHAUSTED: "given up for now",
     State.IN_DOUBT: "sent, answer lost: perhaps paid for",
 }
+AGAIN = "waits to be submitted again"  # of a pending row that was submitted before
 
 
 def next_step(
@@ -114,7 +115,8 @@ def look_for_line(look: Mapping[str, Any], title: str) -> str:
 
 def _state(story: Mapping[str, Any]) -> str:
     state = story["state"]
-    return f"{state.replace('_', ' ')}; {MEANT[state]}"
+    meant = AGAIN if state is State.PENDING and story["attempts"] else MEANT[state]
+    return f"{state.replace('_', ' ')}; {meant}"
 
 
 def _attempt(attempt: Mapping[str, Any], currency: str | None) -> str:

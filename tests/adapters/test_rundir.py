@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +101,41 @@ def test_what_cannot_be_a_directory_is_a_usage_error(tmp_path: Path) -> None:
             RunDirectory(path).create()
 
 
+def test_a_run_that_never_was_is_taken_away(tmp_path: Path) -> None:
+    """All that batcher made of it goes; where there is anything else, nothing is touched."""
+    directory = RunDirectory(tmp_path / "x")
+    directory.create()
+    with directory.lock(0.0):
+        write_run_file(directory.run_file, FROZEN, Settings())
+        for name in ("journal.db", "journal.db-wal", "failed.jsonl", "rows.jsonl", "mine.txt"):
+            (directory.path / name).touch()
+
+        directory.forget(["rows.jsonl"])
+        assert directory.is_run
+        (directory.path / "mine.txt").unlink()
+        directory.forget(["rows.jsonl"])
+
+    assert list(directory.path.iterdir()) == []
+
+
 # --- One owner -------------------------------------------------------------------------------
+
+
+def test_a_lock_that_was_taken_away_owns_nothing(tmp_path: Path) -> None:
+    """Who waited for a lock whose file is gone by then is turned away: others lock a new one."""
+    directory = RunDirectory(tmp_path)
+
+    class Late(RunDirectory):
+        """Comes while the owner takes the run away: between opening and locking."""
+
+        @contextmanager
+        def _opened(self, path: Path, mode: int = os.O_RDWR | os.O_CREAT) -> Iterator[int]:
+            with super()._opened(path, mode) as fd:
+                directory.forget()
+                yield fd
+
+    with pytest.raises(RunBusy, match="start again"), Late(tmp_path).lock(0.0):
+        pass
 
 
 def test_a_second_process_is_turned_away_until_the_first_is_killed(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.textfile import replace_text
-from batcher.cli.attending import SILENT_S_MAX, Gauges, MetricsFile
-from batcher.cli.night import Night
+from batcher.cli.night.attending import SILENT_S_MAX, Gauges, MetricsFile
+from batcher.cli.night.flags import Night
 from batcher.report.summary import Summary
 from tests.report.snapshots import middle
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from batcher.adapters.manifest import open_manifest
 from batcher.cli.app import cli
-from batcher.cli.bench_rows import write_rows
+from batcher.cli.commands.bench.rows import write_rows
 from batcher.core.errors import UsageError
 from batcher.engine.rows import ProviderCheck
 from batcher.providers import provider_named

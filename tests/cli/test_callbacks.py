@@ -7,7 +7,7 @@ from typing import Any
 import click
 import pytest
 
-from batcher.cli.callbacks import URL_CHARS_MAX, listen_address, webhook_url
+from batcher.cli.flags.callbacks import URL_CHARS_MAX, listen_address, webhook_url
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from batcher.cli.app import cli
-from batcher.cli.check import SHOWN_MAX
-from batcher.cli.survey import Totals, survey
+from batcher.cli.commands.check.command import SHOWN_MAX
+from batcher.cli.commands.check.survey import Totals, survey
 from batcher.providers import provider_named
 
 GOOD = '{"id": "%s", "file_url": "https://a.example/%s.jpg"}'

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from batcher.adapters.runfile import write_run_file
 from batcher.cli.app import cli
-from batcher.cli.config_file import line_of
-from batcher.cli.wishes import RUN_OPTIONS
+from batcher.cli.flags.config_file import line_of
+from batcher.cli.flags.wishes import RUN_OPTIONS
 from batcher.core.settings import Frozen, Settings
 
 TOKEN = "t0ken-of-the-webhook"

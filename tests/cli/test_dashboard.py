@@ -23,9 +23,9 @@ from batcher.adapters.dashboard import Site, showing
 from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import read_run_file
 from batcher.cli.app import cli
-from batcher.cli.dashboard_follow import Follower
-from batcher.cli.dashboard_live import page_of_run, token_of, url_of
-from batcher.cli.night import dashboard_address
+from batcher.cli.commands.dashboard.follow import Follower
+from batcher.cli.commands.dashboard.live import page_of_run, token_of, url_of
+from batcher.cli.night.flags import dashboard_address
 from batcher.core.secret import Secret
 from tests.cli.processes import KEY, LIMIT_S, Api, Shell, read_until, simulated
 from tests.report.pages import read

@@ -13,10 +13,10 @@ from click.testing import CliRunner, Result
 
 from batcher.adapters.reach import Reached
 from batcher.adapters.sqlite.fitness import has_wal_reset_bug
-from batcher.cli import doctor_machine as machine
 from batcher.cli.app import cli
-from batcher.cli.doctor_api import judged, skew
-from batcher.cli.findings import Finding
+from batcher.cli.commands.doctor import machine
+from batcher.cli.commands.doctor.api import judged, skew
+from batcher.cli.commands.doctor.findings import Finding
 from batcher.core.model import ErrorKind, RowError
 from batcher.core.secret import Secret
 from batcher.core.verdict import Balance, Missing, Unreadable

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.cli.exits import needs_person, run_exit_code
-from batcher.cli.fail_on import COUNTS, conditions, that_hold
+from batcher.cli.night.fail_on import COUNTS, conditions, that_hold
 from batcher.core.model import StopReason
 from batcher.report.summary import Cost, Refunds, Stopped, Summary
 

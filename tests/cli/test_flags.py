@@ -11,10 +11,10 @@ import pytest
 
 from batcher.adapters.runfile import read_run_file, write_run_file
 from batcher.cli.app import cli
-from batcher.cli.flag_table import FLAGS
-from batcher.cli.flags import given_settings
-from batcher.cli.run import command as run
-from batcher.cli.wishes import RUN_OPTIONS, new_settings, resumed_settings
+from batcher.cli.commands.run.command import command as run
+from batcher.cli.flags.given import given_settings
+from batcher.cli.flags.table import FLAGS
+from batcher.cli.flags.wishes import RUN_OPTIONS, new_settings, resumed_settings
 from batcher.core.settings import Frozen, Settings
 
 PROMISED = {

@@ -8,7 +8,7 @@ from typing import cast
 import msgspec
 import pytest
 
-from batcher.cli.keeping import Keeper
+from batcher.cli.driving.keeping import Keeper
 from batcher.core.stats import Snapshot
 from batcher.engine.run import Run
 from batcher.report.summary import RunState, SummaryFile, read_summary

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batcher.cli.wishes import key_source
+from batcher.cli.flags.wishes import key_source
 from batcher.core.errors import UsageError
 from tests.cli.processes import Shell
 from tests.support.hostile import Peer, hostile

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batcher.cli.preflight_report import REFUSED_SHOWN_MAX, Report, rounded
+from batcher.cli.commands.check.preflight_report import REFUSED_SHOWN_MAX, Report, rounded
 from batcher.core.model import ErrorKind, RowError
 from batcher.core.money import nanos
 from batcher.core.pacing.rates import Window

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from batcher.adapters.runfile import write_run_file
 from batcher.adapters.sqlite import SqliteJournal
 from batcher.cli.app import cli
-from batcher.cli.refunds import PAGE_ROWS
+from batcher.cli.commands.refunds import PAGE_ROWS
 from batcher.core.events import Accept, Event, Finish, Intend, Rerun
 from batcher.core.lifecycle import Move
 from batcher.core.model import ErrorKind, Refund, RowError

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.cli.origin import checked_base_url
-from batcher.cli.values import (
+from batcher.cli.flags.origin import checked_base_url
+from batcher.cli.flags.values import (
     AMOUNT_MAX,
     CLAIM_WAIT_S_MAX,
     NONE,
@@ -31,6 +31,7 @@ from batcher.cli.values import (
     or_auto,
     or_none,
     rate,
+    some_size,
     some_time,
     whole_number,
 )
@@ -66,6 +67,13 @@ def test_what_is_no_duration(text: Any) -> None:
     """Anything else is refused, with an example."""
     with pytest.raises(click.BadParameter, match="write 15m"):
         duration(text)
+
+
+def test_a_size_of_nothing() -> None:
+    """No result file would be small enough for it."""
+    assert some_size("1kB") == 1_000
+    with pytest.raises(click.BadParameter, match="write 200MB"):
+        some_size("0")
 
 
 @pytest.mark.parametrize("text", ["0", "0s", 0, 0.0])

@@ -6,7 +6,7 @@ seed can be read and a mutation hits every part. Nothing here may raise: a diale
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from msgspec import to_builtins
 
 from batcher.core.exchange import Response
 from batcher.core.model import ErrorKind
@@ -95,7 +95,7 @@ def _read(dialect: str, data: bytes) -> None:
         assert status.error.kind is ErrorKind.REJECTED
 
     for verdict in (submit, status):
-        _assert_verdict(asdict(verdict), is_doubt=isinstance(verdict, Doubt))
+        _assert_verdict(to_builtins(verdict), is_doubt=isinstance(verdict, Doubt))
 
     if provider.account is not None:
         _ask(provider.account, response)

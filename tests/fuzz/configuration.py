@@ -16,11 +16,11 @@ import click
 from batcher.adapters.keys import read_key
 from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import differences, read_run_file
-from batcher.cli import values
-from batcher.cli.callbacks import listen_address, webhook_url
-from batcher.cli.config_file import read_config
-from batcher.cli.flag_table import FLAGS
-from batcher.cli.origin import checked_base_url
+from batcher.cli.flags import values
+from batcher.cli.flags.callbacks import listen_address, webhook_url
+from batcher.cli.flags.config_file import read_config
+from batcher.cli.flags.origin import checked_base_url
+from batcher.cli.flags.table import FLAGS
 from batcher.core.errors import UsageError
 from batcher.core.pacing.rates import parse_rate
 from batcher.report.closing import state_lines

@@ -19,7 +19,7 @@ from batcher.adapters.manifest.lines import Lines, Opened
 from batcher.adapters.manifest.rows import RowReader
 from batcher.adapters.manifest.table import csv_lines
 from batcher.adapters.outcomes import OutcomeFiles
-from batcher.cli.doubt import _decisions
+from batcher.cli.commands.doubt.command import _decisions
 from batcher.core.errors import UsageError
 from batcher.core.exchange import Request
 from batcher.core.journal import Entry

@@ -16,10 +16,11 @@ from batcher.adapters.sqlite.history import History
 from batcher.core.events import Accept, Finish, Intend, Withdraw
 from batcher.core.lifecycle import Move, State
 from batcher.core.model import ErrorKind, RowError
-from batcher.report.page import events, facts, records
+from batcher.report.page import events, facts
 from batcher.report.page.events import read_log
-from batcher.report.page.records import KINDS_MAX, Sample, Tallies, read_outcomes, whole_lines
+from batcher.report.page.tallies import KINDS_MAX, Sample, Tallies
 from batcher.report.page.timeline import TimeBins
+from batcher.report.records import Record, read_outcomes, whole_lines
 from tests.adapters.journal_conformance import admitted, take
 
 REFUSED = RowError(ErrorKind.INVALID_REQUEST, "no such mode", 422)
@@ -129,7 +130,7 @@ def test_a_strange_time_is_no_time(tmp_path: Path) -> None:
     tallies = Tallies(bins, tell)
     for at in ("2026-01-01T00:00:00", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"):
         line = orjson.dumps({"id": "a", "line": 1, "time": {"submitted": at}})
-        tallies.add(State.FAILED, msgspec.json.decode(line, type=records.Record))
+        tallies.add(State.FAILED, msgspec.json.decode(line, type=Record))
 
     assert bins.totals[facts.STARTED] == 2
     assert bins.columns()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from batcher.cli.simulate import command
+from batcher.cli.commands.simulate import command
 from batcher.simulator import PRESETS, FaultPlan
 
 ROOT = Path(__file__).parents[2]

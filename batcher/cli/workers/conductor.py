@@ -2,7 +2,7 @@
 
 Rule: whoever leads sends no request and writes to no journal. A worker that dies is started again,
 which is a crash and a resume of its shard; one that ends for good leaves its part of every limit to
-the others, one window later. For `cli.drive` this is a run like any other.
+the others, one window later. For `cli.driving` this is a run like any other.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import anyio.to_thread
 import msgspec
 
 from batcher.adapters.workers import start_worker
-from batcher.cli.brakes import LAST_WAIT_S
+from batcher.cli.driving.brakes import LAST_WAIT_S
 from batcher.cli.workers.books import ShardBooks
 from batcher.cli.workers.conductor import Conductor
 from batcher.cli.workers.events import Events
@@ -28,7 +28,7 @@ from batcher.providers import provider_named
 
 if TYPE_CHECKING:
     from batcher.adapters.rundir import RunDirectory
-    from batcher.cli.drive import Drive
+    from batcher.cli.driving.drive import Drive
     from batcher.core.log import Log
 
 MODULE = "batcher.cli.workers.worker"

@@ -21,16 +21,16 @@ import msgspec
 from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import read_run_file
 from batcher.adapters.workers import Channel, line_to_leader
-from batcher.cli.brakes import LAST_WAIT_S
-from batcher.cli.drive import Drive, conduct
+from batcher.cli.driving.beginning import begin_or_resume
+from batcher.cli.driving.brakes import LAST_WAIT_S
+from batcher.cli.driving.drive import Drive, conduct
+from batcher.cli.driving.screen import Screen
 from batcher.cli.exits import BUG, run_exit_code, signal_exit_code
 from batcher.cli.failure import exit_code_of, leaf_of
-from batcher.cli.known import find_provider
+from batcher.cli.flags.known import find_provider
+from batcher.cli.flags.wishes import key_source
 from batcher.cli.loop import run_async
 from batcher.cli.process import prepare_process
-from batcher.cli.run import begin_or_resume
-from batcher.cli.screen import Screen
-from batcher.cli.wishes import key_source
 from batcher.cli.workers.orders import Orders, own_settings
 from batcher.core.errors import BatcherError
 from batcher.core.model import Stop, StopReason
@@ -99,7 +99,7 @@ def _less_time(settings: Settings, elapsed_s: float) -> Settings:
 
 
 class Led:
-    """The brakes of a worker (as `cli.brakes`): the leader's word, and its own signals."""
+    """The brakes of a worker (as `cli.driving.brakes`): the leader's word, and its own signals."""
 
     def __init__(
         self, run: Run, grace_s: float, channel: Channel, send: Callable[[Message], None]

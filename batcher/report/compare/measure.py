@@ -6,12 +6,7 @@ the job; a time whose beginning or end is not known is not counted at all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
-
-import msgspec
 
 from batcher.core.lifecycle import OUTCOMES, State
 from batcher.core.load import LATE_S, Load
@@ -19,34 +14,11 @@ from batcher.core.settings import Frozen, Settings
 from batcher.report.compare.intervals import Estimate, ratio
 from batcher.report.compare.sample import Kept, Sample
 from batcher.report.compare.times import Sums, Times
-from batcher.report.page.records import RECORD_BYTES_MAX, whole_lines
+from batcher.report.records import Record, between_s, epoch_s
 from batcher.report.summary import Summary
 
 COST_MAX = 1e9
 REFUNDED = ("done", "already_done")
-
-
-class _Attempts(msgspec.Struct):
-    status: int = 0
-
-
-class _Times(msgspec.Struct):
-    submitted: datetime | None = None
-    accepted: datetime | None = None
-    done_seen: datetime | None = None
-    job_s: float | None = None
-
-
-class Record(msgspec.Struct):
-    """What a comparison wants to know of an outcome record; everything else is passed over."""
-
-    id: str
-    line: int
-    job_id: str | None = None
-    refund: str | None = None
-    cost: float | None = None
-    attempts: _Attempts = msgspec.field(default_factory=_Attempts)
-    time: _Times = msgspec.field(default_factory=_Times)
 
 
 @dataclass
@@ -85,7 +57,7 @@ class Measured:
         """Take one record in."""
         times, succeeded = record.time, outcome is State.SUCCEEDED
         self.ends[outcome] += 1
-        self.answered.add(_between_s(times.submitted, times.accepted))
+        self.answered.add(between_s(epoch_s(times.submitted), epoch_s(times.accepted)))
         self.job.add(times.job_s)
         reads = record.attempts.status
         if record.job_id is not None and reads >= 0:
@@ -121,7 +93,7 @@ class Measured:
         number = load.step_of(record.line - 1)
         step, seen = load.steps[number], self.steps[number]
         seen.ends[outcome] = seen.ends.get(outcome, 0) + 1
-        sent = _epoch_s(record.time.submitted)
+        sent = epoch_s(record.time.submitted)
         if sent is None:
             return
 
@@ -135,7 +107,7 @@ class Measured:
             (seen.answered, record.time.accepted),
             (seen.whole, record.time.done_seen),
         ):
-            at = _epoch_s(end)
+            at = epoch_s(end)
             times.add(None if at is None else at - due)
 
 
@@ -151,29 +123,3 @@ class Run:
     measured: Measured
     currency: str | None = None
     throttled: tuple[int, ...] = ()  # 429s to submits, for each step of its load
-
-
-def read_run(folder: Path, lengths: Mapping[str, int | None], measured: Measured) -> None:
-    """Read the outcome files of one part of a run, as far as *lengths* say that they count."""
-    decoder = msgspec.json.Decoder(Record)
-    for outcome in OUTCOMES:
-        name = f"{outcome}.jsonl"
-        for line in whole_lines(folder / name, end=lengths.get(name), bytes_max=RECORD_BYTES_MAX):
-            try:
-                record = decoder.decode(line)
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                measured.unreadable += 1
-            else:
-                measured.add(outcome, record)
-
-
-def _between_s(first: datetime | None, last: datetime | None) -> float | None:
-    one, other = _epoch_s(first), _epoch_s(last)
-    return None if one is None or other is None else other - one
-
-
-def _epoch_s(at: datetime | None) -> float | None:
-    try:
-        return None if at is None or at.tzinfo is None else at.timestamp()
-    except (OverflowError, ValueError):  # an edited file
-        return None

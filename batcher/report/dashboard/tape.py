@@ -20,9 +20,9 @@ from batcher.core.model import ErrorKind
 from batcher.report.advice import meaning_of
 from batcher.report.page.events import LINE_BYTES_MAX, LOG_BYTES_MAX, SKIPPED, epoch_of
 from batcher.report.page.facts import STARTED, SUBMITTED, SUCCEEDED, THROTTLED
-from batcher.report.page.records import Record, epoch_s, read_outcomes, whole_lines
 from batcher.report.page.source import Telling
 from batcher.report.page.timeline import Column, TimeBins
+from batcher.report.records import Record, epoch_s, read_outcomes, whole_lines
 
 Source = Literal["known", "logged"]
 

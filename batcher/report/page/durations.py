@@ -9,7 +9,7 @@ from batcher.report.page.charts import Mark, curves, log_marks, log_share
 from batcher.report.page.facts import Facts, Stage
 from batcher.report.page.histogram import PRECISION
 from batcher.report.page.markup import Content, Markup, details, table, tag
-from batcher.report.page.records import READS_MAX
+from batcher.report.page.tallies import READS_MAX
 from batcher.report.page.words import seconds_text, share_text
 from batcher.report.text import count_text
 

@@ -18,8 +18,8 @@ import orjson
 from batcher.core.model import ErrorKind
 from batcher.report.page import facts
 from batcher.report.page.facts import LogFacts, Moment
-from batcher.report.page.records import whole_lines
 from batcher.report.page.timeline import TimeBins
+from batcher.report.records import whole_lines
 from batcher.report.text import duration_text
 
 LOG_BYTES_MAX = 256 * 1024 * 1024  # of the end; about 1.5 s

@@ -15,12 +15,14 @@ from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.sqlite import SqliteJournal
 from batcher.adapters.sqlite.history import Answers, History
 from batcher.report.closing import next_commands
-from batcher.report.page import events, facts, records
+from batcher.report.page import events, facts
 from batcher.report.page.about import about, limit
 from batcher.report.page.facts import Answer, Facts, Stage
 from batcher.report.page.source import Source, Telling
+from batcher.report.page.tallies import LATEST, Tallies
 from batcher.report.page.thumbs import contact_sheet
 from batcher.report.page.timeline import TimeBins
+from batcher.report.records import read_outcomes
 from batcher.report.summary import Summary
 
 VERDICTS = {
@@ -40,12 +42,12 @@ def gather(source: Source, summary: Summary) -> Facts:
     Raises `StorageError` if the journal cannot be read.
     """
     directory, tell, bins = source.directory, source.tell, TimeBins()
-    tallies = records.Tallies(bins, tell)
+    tallies = Tallies(bins, tell)
     journal = _read_journal(directory, bins, tell)
-    records.read_outcomes(directory.path, journal.lengths, tallies)
+    read_outcomes(directory.path, journal.lengths, tallies)
     log = events.read_log(directory.log, bins, tell)
-    ends_are_sure = bins.totals[events.LOGGED] == bins.totals[records.LATEST]
-    ends = (facts.SUCCEEDED, events.LOGGED if ends_are_sure else records.LATEST)
+    ends_are_sure = bins.totals[events.LOGGED] == bins.totals[LATEST]
+    ends = (facts.SUCCEEDED, events.LOGGED if ends_are_sure else LATEST)
     sample = tallies.pictures
     return Facts(
         about=about(source, journal.processes),
@@ -109,7 +111,7 @@ def _answer_text(answer: Answers, tell: Telling) -> str:
     return ", ".join(parts)
 
 
-def _stages(tallies: records.Tallies) -> Iterator[Stage]:
+def _stages(tallies: Tallies) -> Iterator[Stage]:
     for name, meaning, histogram in (
         ("submit answered", "from the submit until its answer", tallies.answered),
         ("job", "from the answer until a status read saw the end", tallies.job),

@@ -1,0 +1,1 @@
+"""`batcher bench`: load an API at a given rate and say how it bears it."""

@@ -1,0 +1,1 @@
+"""`batcher config`: which settings hold here, and where each comes from."""

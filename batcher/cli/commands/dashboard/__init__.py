@@ -1,0 +1,1 @@
+"""`batcher dashboard`, and `--dashboard` of a run: a run in the browser."""

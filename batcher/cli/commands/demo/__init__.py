@@ -1,0 +1,1 @@
+"""`batcher demo`: a whole run against the simulator, in one process."""

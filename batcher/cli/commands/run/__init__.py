@@ -1,0 +1,1 @@
+"""`batcher run`: a manifest through a provider; the same command again resumes."""

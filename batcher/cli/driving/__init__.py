@@ -1,0 +1,1 @@
+"""One run in this process, from the command line: its view, its signals, its log, its summary."""
