@@ -25,7 +25,8 @@ from batcher.engine.doubt.listing import LATE_S
 from batcher.engine.doubt.resend import Means, Resends
 from batcher.engine.files.local import RowUnusable, local_files
 from batcher.engine.lanes.headroom import Headroom
-from batcher.engine.lanes.lane import Lane, Rest
+from batcher.engine.lanes.lane import Lane
+from batcher.engine.lanes.ports import Rest
 from batcher.engine.lanes.scout import BalanceScout
 from batcher.engine.money.credits import Credits
 from batcher.engine.rows import ProviderCheck
@@ -108,7 +109,7 @@ class Submitter:
             await context.recorder.commit(
                 Intend(ticket.row.n, ticket.submitted_at, ticket.generation, ticket.cost)
             )
-            await self._lane.place(ticket)
+            await self._lane.places.take(ticket)
         except anyio.get_cancelled_exc_class():
             await self._back.unsent(ticket)
             self._back.put_back(ticket)

@@ -18,7 +18,7 @@ from batcher.engine.context import Context
 from batcher.engine.lanes.headroom import HELD
 from batcher.engine.lanes.lane import Lane
 from batcher.engine.money.budget import COST_UNPROVEN, NO_JOB
-from batcher.engine.money.credits import CREDITS, Credits
+from batcher.engine.money.credits import Credits
 from batcher.engine.sending import Stuck
 
 RETRY = Backoff(first_s=1.0, factor=2.0, cap_s=60.0)  # deAPI documents 1, 2, 4 s

@@ -36,7 +36,7 @@ class Prepared:
         self.prepared += 1
         self.most_prepared = max(self.most_prepared, self.prepared)
         try:
-            await self.lane.place(item)
+            await self.lane.places.take(item)
         finally:
             self.prepared -= 1
 
@@ -113,9 +113,10 @@ async def test_places_are_had_in_the_order_in_which_they_were_asked_for() -> Non
     """Who was ready first sends first; nobody starves."""
     lane = make_lane(items=0)
     places, had = lane.places, []
+    places.most = 1
 
     async def ask(name: str) -> None:
-        await places.take(name, 1)
+        await places.take(name)
         had.append(name)
 
     async with anyio.create_task_group() as group:
@@ -125,7 +126,6 @@ async def test_places_are_had_in_the_order_in_which_they_were_asked_for() -> Non
 
         for name in ("a", "b", "c"):
             places.free(name, 0.0)
-            places.fill(0.0, 1)
             await anyio.sleep(0.1)
 
     assert had == ["a", "b", "c", "d"]
@@ -160,7 +160,7 @@ class Limited:
 async def test_what_was_prepared_does_not_leave_through_a_gate_that_closed(tmp_path: Path) -> None:
     """A 429 holds those too whose intents are written: they are taken back, and nothing is spent.
 
-    So it costs no more refusals than requests are open, and a crash meanwhile makes no doubts.
+    So it costs one refusal more than requests are open, and a crash meanwhile makes no doubts.
     """
     night = Night(tmp_path, settings={"connections": 2 * PLACES, "in_flight": 600})
     api = night.transport = Limited(night.transport, most=300)
@@ -168,7 +168,7 @@ async def test_what_was_prepared_does_not_leave_through_a_gate_that_closed(tmp_p
     assert await night.process() is None
 
     assert night.counts() == {"succeeded": 600}
-    assert api.refused <= PLACES
+    assert api.refused <= PLACES + 1  # the second refusal shows that the first was no stray one
     counters = night.counters()
     taken_back = counters["submits"] - counters["submit_requests"]
     assert 0 < taken_back <= AHEAD_MAX

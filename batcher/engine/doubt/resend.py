@@ -133,7 +133,7 @@ class Resends:
 
     async def send(self, ticket: Ticket) -> None:
         """Send the attempt of *ticket* once more."""
-        await self._lane.place(ticket)
+        await self._lane.places.take(ticket)
         context, attempt = self._context, self._open[ticket.row.n]
         try:
             request = self._means.request(ticket, ticket.generation)

@@ -5,22 +5,19 @@ by a worker that took an item out of its lane's heap with a permit, and no lane 
 
 One pump brings permits, a few at a time (it is the limiter's only caller, which keeps the limiter
 exact and cheap), and wakes a worker when something becomes due; who takes an item wakes the next if
-there is one. Workers take items synchronously, so between the decision to start a request and its
-start there is no await. There is one exception: a probe may ask a question that costs nothing
-first. A busy lane needs no pump but for permits: a worker that is done takes the next item itself.
+there is one. A busy lane needs no pump but for permits: a worker that is done takes the next item
+itself. Items are taken synchronously: nothing comes between the decision and the taking.
 
-A request is open until it is answered. What goes before it and what the answer means is mostly
-written down, and that waits for the disk; requests of others do not, so there are more workers than
-requests that may be open. Work that begins with the disk asks for its `place` among those when it
-is ready to send; all other work has it from the start.
+What goes before a request and what its answer means is mostly written down, and that waits for the
+disk; requests of others do not, so there are more workers than `places`, which bound the requests
+that are open. Work that prepares takes its place when it is ready to send, all other at once.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
-from math import ceil
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -30,12 +27,11 @@ from batcher.core.schedule import RankedSchedule, Schedule
 from batcher.engine.alarm import Alarm
 from batcher.engine.clock import loop_time
 from batcher.engine.lanes.places import AHEAD_MAX, Places
-from batcher.engine.lanes.ports import Cap, Pace, Scout, Watcher
+from batcher.engine.lanes.ports import Cap, Pace, Scout, Watcher, Work
 from batcher.engine.lanes.pump import Nap, Permits
+from batcher.engine.lanes.retries import Retries
 
 T = TypeVar("T")
-Rest = Coroutine[Any, Any, None]  # what is left to do after an answer
-Work = Callable[[T], Awaitable[Rest | None]]
 
 WORKERS = 3  # for each item that may be taken and is not answered
 EASED_LOOK_S = 0.1  # how often a lane that comes back looks whether one more may be open
@@ -58,7 +54,7 @@ class Lane(Generic[T]):
         held: Callable[[float], None] = lambda _wait_s: None,
         prepares: bool = False,
     ) -> None:
-        """Let so many requests be open as there are *workers*; `prepares`: work asks for a place."""
+        """Let *workers* requests be open at once; with `prepares` the work takes its place."""
         self.name = name
         self.gate = gate
         self.busy = 0  # items that are worked on, until all that follows is done
@@ -67,8 +63,8 @@ class Lane(Generic[T]):
         self.started = 0
         self.watchers: list[Watcher[T]] = []
         self.scout: Scout[T] | None = None
-        self.is_retry: Callable[[T], bool] = lambda _item: False
-        self.places: Places[T] = Places(workers, asked_for=prepares)
+        self.retries: Retries[T] = Retries(gate)
+        self.places: Places[T] = Places(workers, gate, asked_for=prepares)
         self._workers = WORKERS * (workers + (AHEAD_MAX if prepares else 0))
         self._permits = Permits(pace)
         self._cap = cap
@@ -123,10 +119,6 @@ class Lane(Generic[T]):
         """Items that wait for their turn."""
         return len(self._schedule)
 
-    async def place(self, item: T) -> None:
-        """Wait until the request of *item* may be open; it is to be sent at once then."""
-        await self.places.take(item, self._room(loop_time()))
-
     async def wait_idle(self) -> None:
         """Wait until nothing is worked on."""
         while self.busy:
@@ -134,9 +126,7 @@ class Lane(Generic[T]):
             await self._idle.wait()
 
     async def run(
-        self,
-        work: Work[T],
-        on_failure: Callable[[Exception], None] | None = None,
+        self, work: Work[T], on_failure: Callable[[Exception], None] | None = None
     ) -> None:
         """Serve the lane until cancelled. What `work` raises is told to `on_failure`, if given."""
         async with anyio.create_task_group() as group:
@@ -185,19 +175,12 @@ class Lane(Generic[T]):
     def _count(self, item: T, now: float) -> None:
         """Count a request that starts."""
         self.started += 1
+        self.retries.started(item, now)
         if self._cap is not None:
             self._cap.spend()
 
-        quota = self.gate.quota
-        if quota is not None and self.is_retry(item):
-            quota.retry(item, now)
-        elif quota is not None:
-            quota.first()
-
     def _note_end(self, item: T, took_s: float) -> None:
-        if self.gate.quota is not None:
-            self.gate.quota.ended(item)
-
+        self.retries.ended(item)
         for watcher in self.watchers:
             watcher.ended(item, took_s)
 
@@ -209,9 +192,6 @@ class Lane(Generic[T]):
         now = loop_time()
         self.taken -= 1
         took_s = self.places.free(item, now)
-        if self.places.is_awaited:
-            self.places.fill(now, self._room(now))
-
         if not (self._permits.have(now) and self._wake_worker(now)) and not self._nap.is_deep:
             self._nap.wake()
 
@@ -228,7 +208,7 @@ class Lane(Generic[T]):
         if not self._permits.have(now):
             return None
 
-        if self._wait_s(now) > 0 or self.taken >= self._items_max(now):
+        if self._wait_s(now) > 0 or self.taken >= self.places.items_max(now):
             return None
 
         item = self._pop_due(now)
@@ -249,24 +229,14 @@ class Lane(Generic[T]):
 
     def _pop_due(self, now: float) -> T | None:
         """Take out what has been due longest; a retry too many waits for its own time."""
-        quota = self.gate.quota
         while (item := self._schedule.pop_due(now)) is not None:
-            wait_s = quota.wait_s(now) if quota is not None and self.is_retry(item) else 0.0
+            wait_s = self.retries.wait_s(item, now)
             if wait_s == 0:
                 return item
 
             self._schedule.add(item, now + wait_s)
 
         return None
-
-    def _room(self, now: float) -> int:
-        """Return how many requests may be open now."""
-        share = self.gate.share(now)
-        return self.places.most if share == 1 else max(1, ceil(self.places.most * share))
-
-    def _items_max(self, now: float) -> int:
-        """Return how many items may be taken and not answered now."""
-        return self.places.items_max(self._room(now))
 
     def _wait_s(self, now: float) -> float:
         """Return for how long the gate or the cap lets nothing start."""
@@ -301,7 +271,7 @@ class Lane(Generic[T]):
                 continue
 
             if not self._permits.have(now):
-                await self._permits.fetch(min(self._items_max(now), len(self._schedule)))
+                await self._permits.fetch(min(self.places.items_max(now), len(self._schedule)))
 
             if self._permits.left:
                 self._wake_worker(loop_time())
@@ -314,7 +284,7 @@ class Lane(Generic[T]):
         if due is None:
             return float("inf")
 
-        if not self._resting or self.taken >= self._items_max(now):
+        if not self._resting or self.taken >= self.places.items_max(now):
             if self.gate.share(now) < 1:
                 return EASED_LOOK_S
 

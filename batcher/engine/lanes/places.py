@@ -10,8 +10,10 @@ crash, so nothing is written down long before it can leave.
 from __future__ import annotations
 
 from collections import deque
+from math import ceil
 from typing import Generic, TypeVar
 
+from batcher.core.pacing.gate import Gate
 from batcher.engine.alarm import Alarm
 from batcher.engine.clock import loop_time
 
@@ -26,7 +28,8 @@ FIRST_S = 1.0  # that time, before there was an answer
 class Places(Generic[T]):
     """The places of one lane. With `asked_for` an item has its own when it takes it, not before."""
 
-    def __init__(self, most: int, *, asked_for: bool) -> None:
+    def __init__(self, most: int, gate: Gate, *, asked_for: bool) -> None:
+        self._gate = gate
         self.most = most  # requests that may be open; somebody may hold it lower for a while
         self.asked_for = asked_for
         self._since: dict[int, float] = {}  # by the id of an item whose request is open
@@ -38,8 +41,14 @@ class Places(Generic[T]):
         """How many requests are open."""
         return len(self._since)
 
-    def items_max(self, room: int) -> int:
-        """Return how many items may be taken and not answered, if *room* requests may be open."""
+    def room(self, now: float) -> int:
+        """Return how many requests may be open now: fewer just after a closing of the gate."""
+        share = self._gate.share(now)
+        return self.most if share == 1 else max(1, ceil(self.most * share))
+
+    def items_max(self, now: float) -> int:
+        """Return how many items may be taken and not answered now."""
+        room = self.room(now)
         if not self.asked_for:
             return room
 
@@ -49,10 +58,11 @@ class Places(Generic[T]):
         """Let *item* have a place."""
         self._since[id(item)] = now
 
-    async def take(self, item: T, room: int) -> None:
-        """Wait until *item* has a place: its request is to be sent at once."""
-        if not self._queue and self.open < room:
-            self.give(item, loop_time())
+    async def take(self, item: T) -> None:
+        """Wait until the request of *item* may be open; it is to be sent at once then."""
+        now = loop_time()
+        if not self._queue and self.open < self.room(now):
+            self.give(item, now)
             return
 
         place = item, Alarm()
@@ -64,8 +74,14 @@ class Places(Generic[T]):
                 self._queue.remove(place)
 
     def free(self, item: T, now: float) -> float:
-        """Take the place of *item* back, if it had one; return how long it had it, in seconds."""
+        """Take the place of *item* back, if it had one, and let those have it who wait.
+
+        Return how long it had it, in seconds.
+        """
         since = self._since.pop(id(item), None)
+        if self._queue:
+            self._fill(now)
+
         if since is None:
             return 0.0
 
@@ -78,8 +94,8 @@ class Places(Generic[T]):
         """Whether anybody waits for a place."""
         return bool(self._queue)
 
-    def fill(self, now: float, room: int) -> None:
-        """Let those have a place that wait for one, in their order."""
+    def _fill(self, now: float) -> None:
+        room = self.room(now)
         while self._queue and self.open < room:
             item, alarm = self._queue.popleft()
             self.give(item, now)

@@ -1,10 +1,15 @@
-"""What a lane asks of others: its pace, its long limits, who goes ahead, who looks on."""
+"""What a lane asks of others: its work, its pace, its long limits, who goes ahead, who looks on."""
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol, TypeVar
 
+T = TypeVar("T")
 I_contra = TypeVar("I_contra", contravariant=True)
+
+Rest = Coroutine[Any, Any, None]  # what is left to do after an answer
+Work = Callable[[T], Awaitable[Rest | None]]
 
 
 class Pace(Protocol):
