@@ -13,11 +13,11 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, Protocol, TextIO
 
 import orjson
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+from structlog.typing import EventDict, WrappedLogger
 
 from batcher.adapters.atomic import PRIVATE
 from batcher.adapters.logs_redaction import Redaction
@@ -58,38 +58,31 @@ def open_log(
     return RunLog(_Sink(file, also), LEVELS[level], Redaction(secrets), clock)
 
 
+class Say(Protocol):
+    """Note an event with its values."""
+
+    def __call__(self, event: str, /, **values: object) -> None:
+        """Note it."""
+        ...
+
+
 class RunLog:
-    """Where events go (`core.log.Log`), to be flushed now and then and closed at the end."""
+    """Where events go (`core.log.Log`), to be flushed now and then and closed at the end.
+
+    `debug` is for details, `info` for what went as it should. What `warning` (a person may want to
+    know it) and `error` (a person must know it) are told is on disk when they return.
+    """
 
     def __init__(
         self, sink: _Sink, level: int, redaction: Redaction, clock: Callable[[], float]
     ) -> None:
         self.redaction = redaction  # what it does not let pass
         self._sink = sink
-        wrapped = structlog.wrap_logger(
-            sink,
-            processors=[_Renderer(redaction, clock)],
-            wrapper_class=structlog.make_filtering_bound_logger(level),
-            context_class=dict,
-            cache_logger_on_first_use=True,
-        )
-        self.logger = cast("FilteringBoundLogger", wrapped.bind())
-
-    def debug(self, event: str, /, **values: object) -> None:
-        """Note a detail."""
-        self.logger.debug(event, **values)
-
-    def info(self, event: str, /, **values: object) -> None:
-        """Note something that went as it should."""
-        self.logger.info(event, **values)
-
-    def warning(self, event: str, /, **values: object) -> None:
-        """Note something that a person may want to know; it is on disk when this returns."""
-        self.logger.warning(event, **values)
-
-    def error(self, event: str, /, **values: object) -> None:
-        """Note something that a person must know; it is on disk when this returns."""
-        self.logger.error(event, **values)
+        said = _Said(sink, [_Renderer(redaction, clock)], {})
+        self.debug: Say = said.debug if level <= LEVELS["debug"] else _unsaid
+        self.info: Say = said.info if level <= LEVELS["info"] else _unsaid
+        self.warning: Say = said.warning if level <= LEVELS["warning"] else _unsaid
+        self.error: Say = said.error
 
     def flush(self) -> None:
         """Write out what is buffered."""
@@ -98,6 +91,26 @@ class RunLog:
     def close(self) -> None:
         """Write out what is buffered and close the file. Idempotent."""
         self._sink.close()
+
+
+class _Said(structlog.BoundLoggerBase):
+    """structlog's logger without what its ready-made ones do for each line, two of them a job."""
+
+    def debug(self, event: str, /, **values: object) -> None:
+        self._proxy_to_logger("debug", event, **values)
+
+    def info(self, event: str, /, **values: object) -> None:
+        self._proxy_to_logger("info", event, **values)
+
+    def warning(self, event: str, /, **values: object) -> None:
+        self._proxy_to_logger("warning", event, **values)
+
+    def error(self, event: str, /, **values: object) -> None:
+        self._proxy_to_logger("error", event, **values)
+
+
+def _unsaid(_event: str, /, **_values: object) -> None:
+    """Take an event that is below the level."""
 
 
 class _Renderer:
@@ -116,12 +129,16 @@ class _Renderer:
             event = structlog.processors.format_exc_info(logger, method, event)
 
         at = iso(self._clock())
-        head = {"time": at, "level": method, "event": event.pop("event", None)}
-        plain = _encoded({**head, **event, **head})
+        head: dict[str, Any] = {"time": at, "level": method, "event": event.pop("event", None)}
+        line = {**head, **event}
+        if len(line) < len(head) + len(event):  # a value has the name of one of ours
+            line |= head
+
+        plain = _encoded(line)
         if plain is not None and self._redaction.is_clean(plain):
             return plain
 
-        line: dict[str, Any] = {**head, "event": self._redaction.value(head["event"])}
+        line = {**head, "event": self._redaction.value(head["event"])}
         for key, value in event.items():
             line.setdefault(self._redaction.text(key), self._redaction.value(value))
 
@@ -184,17 +201,19 @@ class _LogFile:
     def __init__(self, path: Path) -> None:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._fd = os.open(path, flags, PRIVATE)
-        self._lines: list[bytes] = []
-        self._size = 0
+        # One block, not a list of lines: what the encoder allots for a line is given back at once,
+        # and not cut down and kept, which takes longer than all the rest of a line.
+        self._block = bytearray()
+        self._lines = 0
         self._lost = 0
         end = os.fstat(self._fd).st_size
         self._is_torn = end > 0 and os.pread(self._fd, 1, end - 1) != b"\n"
 
     def write(self, line: bytes) -> None:
         """Buffer a line."""
-        self._lines.append(line)
-        self._size += len(line)
-        if self._size >= BUFFER_BYTES:
+        self._block += line
+        self._lines += 1
+        if len(self._block) >= BUFFER_BYTES:
             self.flush()
 
     def flush(self) -> None:
@@ -202,17 +221,17 @@ class _LogFile:
         if not self._lines or self._fd < 0:
             return
 
-        block = b"".join(self._lines)
         note = b'{"level":"error","event":"log.lost","lines":%d}\n' % self._lost
         start = (b"\n" if self._is_torn else b"") + (note if self._lost else b"")
-        lines, self._lines, self._size = len(self._lines), [], 0
+        block, self._block = start + self._block, bytearray()
+        lines, self._lines = self._lines, 0
         try:
-            written = os.write(self._fd, start + block)
+            written = os.write(self._fd, block)
         except OSError:
             self._lost += lines
             return
 
-        self._is_torn = written < len(start + block)
+        self._is_torn = written < len(block)
         self._lost = lines if self._is_torn else 0
 
     def close(self) -> None:

@@ -329,7 +329,7 @@ class JournalMachine(RuleBasedStateMachine):
         for n, row in self.rows.items():
             held = self.journal.find(f"row-{n}")
             assert held is not None
-            assert self.journal.at(n) == held
+            assert repr(self.journal.at(n)) == repr(held)
             ticket = held.ticket
             assert ticket.cost == (row.attempts[-1].said.cost if row.attempts else None)
             assert (held.state, ticket.generation, ticket.spent) == (

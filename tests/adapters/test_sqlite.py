@@ -16,7 +16,7 @@ from hypothesis.stateful import invariant
 
 from batcher.adapters.sqlite import SqliteJournal, moves
 from batcher.adapters.sqlite.ledger import COST_MAX
-from batcher.core.errors import IllegalMove
+from batcher.core.errors import IllegalMove, StorageError
 from batcher.core.events import Accept, Collect, Event, Finish, Intend, Withdraw
 from batcher.core.journal import Journal
 from batcher.core.lifecycle import Move
@@ -115,6 +115,52 @@ def test_the_short_way_leads_where_judging_leads(lives: list[Any]) -> None:
 
         assert answers["short"] == answers["judged"]
         assert tables(ways["short"]) == tables(ways["judged"])
+
+
+TEXTS = st.sampled_from(["j", "J", "", "\0", "a\0b", "a\0c", "'\"\\u0000", "\ud800", "é" * 9_999])
+SAID = st.tuples(
+    st.integers(0, 140),  # of which row
+    TEXTS | st.text(max_size=9),  # its job
+    st.floats(),  # the times
+    st.none() | TEXTS,  # the request
+    st.none() | st.integers(-1, COST_MAX + 1),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 140), st.lists(SAID, max_size=4))
+def test_whatever_is_said_is_kept_as_said(count: int, odd: list[Any]) -> None:
+    """Groups of any size, texts, times and amounts of any kind: as if judged one by one."""
+    said = {n: (f"j{n}", 1.7e9 + n / 7, f"r{n}", n) for n in range(1, count + 1)}
+    said.update({n: tuple(values) for n, *values in odd if n in said})
+    stages: list[list[Event]] = [
+        [Intend(n, at, 1, cost) for n, (_, at, _, cost) in said.items()],
+        [Accept(n, at, job, request) for n, (job, at, request, _) in said.items()],
+    ]
+    with tempfile.TemporaryDirectory() as name:
+        kept: dict[str, object] = {}
+        for way in ("short", "judged"):
+            journal = SqliteJournal.open(Path(name) / way, durable=False)
+            journal.claim(0.0)
+            admitted(journal, *map(str, said))
+            with pytest.MonkeyPatch.context() as patch:
+                if way == "judged":
+                    patch.setattr(moves, "write", moves.judge)
+
+                answers = [answered(journal, stage) for stage in stages]
+
+            journal.close()
+            kept[way] = answers, tables(Path(name) / way)
+
+        assert kept["short"] == kept["judged"]
+
+
+def answered(journal: Journal, events: list[Event]) -> list[bool] | None:
+    """Return the answers, or None if the journal cannot keep this."""
+    try:
+        return journal.apply(events)
+    except (StorageError, ValueError, TypeError):
+        return None
 
 
 def told(n: int, life: tuple[Any, ...]) -> list[Event]:

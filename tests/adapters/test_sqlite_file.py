@@ -473,6 +473,10 @@ def test_the_documents_questions_can_be_asked(closed: Path) -> None:
         (sql.FOUND, "row_by_id"),
         (sql.JOB_OWNERS, "row_by_job"),
         (sql.JOB_OWNERS, "attempt_given_up"),
+        (sql.for_rows(sql.ACCEPT_ALL, 64), "row USING INTEGER PRIMARY KEY"),
+        (sql.for_rows(sql.ACCEPT_ALL, 1), "attempt_given_up"),
+        (sql.for_rows(sql.CLOSE_ACCEPTED, 64), "attempt USING PRIMARY KEY"),
+        (sql.SUCCEED_ALL, "row USING INTEGER PRIMARY KEY"),
     ],
 )
 def test_no_question_reads_all_rows(journal: SqliteJournal, statement: str, index: str) -> None:

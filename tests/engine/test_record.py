@@ -285,7 +285,7 @@ async def test_a_group_gathers_until_the_next_write_is_due() -> None:
                 tasks.start_soon(bench.recorder.commit, intend(n))
 
             for n in range(2, 12):
-                await anyio.sleep(LOOK_S * 0.9)
+                await anyio.sleep(LINGER_S * 0.09)  # and less than a look
                 tasks.start_soon(bench.recorder.commit, intend(n))
 
         assert anyio.current_time() - begin == pytest.approx(LINGER_S + THREAD_S, abs=1e-6)

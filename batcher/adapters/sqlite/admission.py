@@ -2,7 +2,8 @@
 
 Rule: an id is a row, the first line with it counts, and the answer is the same in whatever order
 the lines come on a later pass. Nothing here moves a row: it only adds rows and notes that they
-were met. What a pass has met is kept in the file (`met`), so that memory stays flat.
+were met. What a pass has met is kept in the file (`met`), so that memory stays flat; but for whole
+batches of rows that are over (`settled.py`), where two numbers are enough.
 
 Theory of operation
 -------------------
@@ -28,6 +29,8 @@ import orjson
 
 from batcher.adapters.sqlite import reading
 from batcher.adapters.sqlite import statements as sql
+from batcher.adapters.sqlite.settled import Stretches, settled
+from batcher.adapters.sqlite.values import write_all
 from batcher.core.journal import Admission, Entry, Standing
 from batcher.core.model import Row, Ticket
 
@@ -45,10 +48,20 @@ STANDINGS: Final = {
 
 
 def admit(
-    db: sqlite3.Connection, epoch: int, entries: Sequence[Entry], *, allow_changed: bool
+    db: sqlite3.Connection,
+    epoch: int,
+    entries: Sequence[Entry],
+    stretches: Stretches,
+    *,
+    allow_changed: bool,
 ) -> tuple[list[Admission], int]:
     """Say how each entry stands, and return that with the number of rows added."""
-    desk = _Desk(db, epoch, allow_changed=allow_changed)
+    stretch = settled(db, epoch, entries, stretches)
+    if stretch is not None:
+        stretches.add(*stretch)  # nothing is written, so nothing of it can be taken back
+        return [Admission(entry, Standing.ENDED) for entry in entries], 0
+
+    desk = _Desk(db, epoch, stretches, allow_changed=allow_changed)
     if entries:
         desk.look_up([entry.id for entry in entries])
 
@@ -71,9 +84,17 @@ class _Known(msgspec.Struct):
 class _Desk:
     """The rows that one call is about. Additions are gathered and written at its end."""
 
-    def __init__(self, db: sqlite3.Connection, epoch: int, *, allow_changed: bool) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        epoch: int,
+        stretches: Stretches,
+        *,
+        allow_changed: bool,
+    ) -> None:
         self._db = db
         self._epoch = epoch
+        self._stretches = stretches
         self._allow_changed = allow_changed
         self._rows: dict[str, _Known] = {}
         self._copies: dict[tuple[str, bytes, int], _Known] = {}
@@ -99,7 +120,9 @@ class _Desk:
 
     def _keep(self, found: sqlite3.Cursor) -> None:
         for row_id, *values in found:
-            self._rows[row_id] = _Known(*values)
+            known = self._rows[row_id] = _Known(*values)
+            if not known.times and known.n in self._stretches:
+                known.times = 1
 
     def place(self, entry: Entry) -> Admission:
         """Say how *entry* stands."""
@@ -121,8 +144,8 @@ class _Desk:
 
     def write(self) -> int:
         """Write what was gathered, and return the number of new rows."""
-        self._db.executemany(sql.ADD_ROW, self._added)
-        self._db.executemany(sql.MEET, self._met.items())
+        write_all(self._db, sql.ADD_ROW, self._added)
+        write_all(self._db, sql.MEET, [*self._met.items()])
         return len(self._added)
 
     def _place_twin(self, entry: Entry, times: int) -> Admission:

@@ -23,7 +23,9 @@ from batcher.core.errors import StorageError
 BUSY_TIMEOUT_MS: Final = 5_000  # a writer that is being replaced may hold the lock for one commit
 WAL_PAGES_MAX: Final = 2_000  # 8 MiB, then it is copied into the file
 WAL_BYTES_KEPT: Final = 64 * 1024 * 1024  # a log that readers made longer is cut back to this
-CACHE_KIB: Final = 32 * 1024
+# Of pages in memory. With random job ids in a journal of a million rows, four times as much saves
+# half a read from the system's own cache for each job: nothing that could be measured beside it.
+CACHE_KIB: Final = 8 * 1024
 SQLITE_MIN: Final = (3, 38, 0)  # STRICT tables (3.37), JSON built in (3.38)
 MODE: Final = 0o600
 

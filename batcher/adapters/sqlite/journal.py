@@ -28,7 +28,9 @@ from batcher.adapters.sqlite import statements as sql
 from batcher.adapters.sqlite.connection import open_reader, open_writer
 from batcher.adapters.sqlite.failures import Locked, transaction, translating
 from batcher.adapters.sqlite.reader import JournalReader
+from batcher.adapters.sqlite.settled import Stretches
 from batcher.adapters.sqlite.usual import Unusual
+from batcher.adapters.sqlite.values import write_all
 from batcher.core.errors import Fenced, StorageError
 from batcher.core.events import Decide, Event, Withdraw
 from batcher.core.journal import Admission, Entry
@@ -47,6 +49,7 @@ class SqliteJournal(JournalReader):
     def __init__(self, db: sqlite3.Connection, path: Path) -> None:
         super().__init__(db, path)
         self._epoch: int | None = None
+        self._stretches = Stretches()
         self._poison: StorageError | None = None
         self._turn = threading.Lock()
 
@@ -84,14 +87,14 @@ class SqliteJournal(JournalReader):
             (epoch,) = self._db.execute(sql.CLAIM, (at,)).fetchone()
             self._db.execute(sql.FORGET_MET)
 
-        self._epoch = int(epoch)
+        self._epoch, self._stretches = int(epoch), Stretches()
         return self._epoch
 
     def admit(self, entries: Sequence[Entry], *, allow_changed: bool = False) -> list[Admission]:
         """Note that *entries* are in the manifest of this epoch, and say how each stands."""
         with self._writing() as epoch:
             admissions, added = admission.admit(
-                self._db, epoch, entries, allow_changed=allow_changed
+                self._db, epoch, entries, self._stretches, allow_changed=allow_changed
             )
             self._count({State.PENDING: added, "rows": added})
 
@@ -177,14 +180,14 @@ class SqliteJournal(JournalReader):
         with self._writing() as epoch:
             answers = write(self._db, epoch, events, counts)
             lengths = outputs() if callable(outputs) else outputs
-            self._db.executemany(sql.SET_OUTPUT, lengths.items())
+            write_all(self._db, sql.SET_OUTPUT, [*lengths.items()])
             self._count({**counts, **counters})
 
         return answers
 
     def _count(self, amounts: Mapping[str, int]) -> None:
         """Add *amounts* to the counters."""
-        self._db.executemany(sql.COUNT, [(str(k), v) for k, v in amounts.items() if v])
+        write_all(self._db, sql.COUNT, [(str(k), v) for k, v in amounts.items() if v])
 
     @contextmanager
     def _writing(self, *, owned: bool = True) -> Iterator[int]:

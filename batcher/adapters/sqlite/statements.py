@@ -1,12 +1,14 @@
 """Every SQL statement of the journal; the shape of its file is in `schema.py`.
 
 Rule: SQL stands in these two and nowhere else. A statement that changes a row names the state that
-the row must be in, and whoever runs it counts the rows that it changed. Lists go in as one JSON
-array (`json_each`), so that a statement is compiled once whatever the size of a batch.
+the row must be in, and whoever runs it counts the rows that it changed. Lists of ids and numbers go
+in as one JSON array (`json_each`), so that a statement is compiled once whatever the size of a
+batch; rows of values as VALUES of a few sizes (`for_rows`, `values.py`).
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 # --- Ownership -------------------------------------------------------------------------------
@@ -31,6 +33,14 @@ KNOWN_BETWEEN: Final = f"""{_KNOWN}
 KNOWN_COPY: Final = f"""{_KNOWN}
       FROM row AS r LEFT JOIN met AS m ON m.n = r.n
      WHERE r.id = ?2 AND r.digest = ?3 AND r.copy = ?4 AND r.copy > 0"""
+NUMBER_OF: Final = "SELECT n FROM row WHERE id = ? AND copy = 0"
+# Digests are no text, so what they are joined to is none either; `char(10)` is `settled.BETWEEN`.
+ENDED_BETWEEN: Final = """
+    SELECT count(*), CAST(group_concat(id, char(10)) AS BLOB),
+           CAST(group_concat(digest, '') AS BLOB)
+      FROM row
+     WHERE n BETWEEN ?2 AND ?3 AND copy = 0 AND state IN ('succeeded', 'failed')
+       AND admitted <> ?1 AND NOT EXISTS (SELECT 1 FROM met WHERE met.n BETWEEN ?2 AND ?3)"""
 LAST_NUMBER: Final = "SELECT ifnull(max(n), 0) FROM row"
 ADD_ROW: Final = """
     INSERT INTO row (n, id, copy, line, digest, admitted, state, error, base, body)
@@ -101,22 +111,32 @@ SET_COST: Final = "UPDATE attempt SET cost = ? WHERE n = ? AND generation = ?"
 ADD_DECISION: Final = """
     INSERT INTO decision (n, epoch, at, move, job_id, note) VALUES (?, ?, ?, ?, ?, ?)"""
 
-# --- Moves of many rows at once, or of rows that were not read before: `usual.py` ---
+# --- Moves of many rows at once, which were not read before: `usual.py` ------------------------
+# What goes wrong with a row leaves it as it is (OR IGNORE): it is missed when they are counted.
 
 INTEND_ALL: Final = """
-    UPDATE row SET state = 'intent', generation = ?1
+    UPDATE OR IGNORE row SET state = 'intent', generation = ?1
      WHERE n IN (SELECT value FROM json_each(?2)) AND state = 'pending' AND generation = ?1 - 1"""
-ACCEPT_FREE: Final = """
-    UPDATE row SET state = 'accepted', job_id = ?1, accepted_at = ?2, error = NULL
-     WHERE n = ?3 AND state = 'intent'
-       AND NOT EXISTS (SELECT 1 FROM row WHERE job_id = ?1)
-       AND NOT EXISTS (SELECT 1 FROM attempt WHERE job_id = ?1 AND given_up = 1)"""
-CLOSE_ACCEPTED: Final = """
-    UPDATE attempt SET answered_at = ?2, verdict = 'accept', job_id = ?1, request_id = ?4
-     WHERE n = ?3 AND generation = (SELECT generation FROM row WHERE n = ?3) AND verdict IS NULL"""
 SUCCEED_ALL: Final = """
-    UPDATE row SET state = 'succeeded', error = NULL, result = NULL
+    UPDATE OR IGNORE row SET state = 'succeeded', error = NULL, result = NULL
      WHERE n IN (SELECT value FROM json_each(?2)) AND state = ?1"""
+_ANSWERS: Final = """
+    (SELECT column1 AS job_id, column2 AS at, column3 AS n, column4 AS request_id
+       FROM (VALUES (?, ?, ?, ?))) AS said"""
+ACCEPT_ALL: Final = f"""
+    UPDATE OR IGNORE row
+       SET state = 'accepted', job_id = said.job_id, accepted_at = said.at, error = NULL
+      FROM {_ANSWERS}
+     WHERE row.n = said.n AND row.state = 'intent'
+       AND NOT EXISTS (SELECT 1 FROM attempt AS a
+                        WHERE a.job_id = said.job_id AND a.given_up = 1)"""  # noqa: S608 - own words
+CLOSE_ACCEPTED: Final = f"""
+    UPDATE OR IGNORE attempt
+       SET answered_at = said.at, verdict = 'accept', job_id = said.job_id,
+           request_id = said.request_id
+      FROM {_ANSWERS} CROSS JOIN row AS r ON r.n = said.n
+     WHERE attempt.n = r.n AND attempt.generation = r.generation AND attempt.verdict IS NULL
+"""  # noqa: S608 - this file's own words only
 
 COUNT: Final = """
     INSERT INTO counter (name, value) VALUES (?, ?)
@@ -213,3 +233,11 @@ def pragma(name: str) -> str:
 def set_pragma(name: str, value: str | int) -> str:
     """Return the statement that changes a setting; both words are the program's own."""
     return f"PRAGMA {name} = {value}"
+
+
+@cache
+def for_rows(statement: str, rows: int) -> str:
+    """Return a statement that has VALUES of one row as one of so many rows."""
+    before, word, rest = statement.partition("VALUES ")
+    row, end, after = rest.partition(")")
+    return before + word + ", ".join([row + end] * rows) + after

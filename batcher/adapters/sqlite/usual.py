@@ -13,15 +13,20 @@ neither its acceptance nor a success of which the API says no price changes what
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any, TypeVar
 
 import orjson
 
 from batcher.adapters.sqlite import statements as sql
 from batcher.adapters.sqlite.ledger import COST_MAX
+from batcher.adapters.sqlite.values import write_all
 from batcher.core.events import Accept, Decide, Event, Finish, Intend
 from batcher.core.lifecycle import Move, State
+
+E = TypeVar("E", Intend, Finish)
 
 
 class Unusual(Exception):
@@ -33,19 +38,23 @@ class Usual:
 
     def __init__(self, epoch: int, events: Sequence[Event]) -> None:
         """Sort *events*; what is not usual stays in `rest`. Raises `Unusual` before any write."""
+        told: dict[type[Event], list[Any]] = defaultdict(list)
+        for event in events:
+            told[type(event)].append(event)
+
         self.rest: list[Event] = []
         self._epoch = epoch
-        self._attempts: list[tuple[int, int, int, float, int | None]] = []
-        self._generations: dict[int, list[int]] = {}
-        self._accepted: list[tuple[str, float, int]] = []
-        self._answered: list[tuple[str, float, int, str | None]] = []
-        self._succeeded: list[int] = []
-        for event in events:
-            self._sort(event)
+        self._intended: list[Intend] = self._take(told, Intend, _is_credible)
+        self._accepted: list[Accept] = told.pop(Accept, [])
+        self._succeeded: list[Finish] = self._take(told, Finish, _says_nothing)
+        if any(event.job_id is not None for event in told.get(Decide, ())):
+            raise Unusual  # who of two gets a job depends on the order of the events
+
+        self.rest += chain.from_iterable(told.values())
 
     def write(self, db: sqlite3.Connection, counts: Counter[str]) -> None:
         """Write them, and add what they change to the counts of rows and to the sums."""
-        if self._attempts:
+        if self._intended:
             self._intend(db, counts)
 
         if self._accepted:
@@ -54,29 +63,31 @@ class Usual:
         if self._succeeded:
             self._succeed(db, counts)
 
-    def _sort(self, event: Event) -> None:
-        if isinstance(event, Intend) and _is_credible(event.cost):
-            self._generations.setdefault(event.generation, []).append(event.n)
-            self._attempts.append((event.n, event.generation, self._epoch, event.at, event.cost))
-        elif isinstance(event, Accept):
-            self._accepted.append((event.job_id, event.at, event.n))
-            self._answered.append((event.job_id, event.at, event.n, event.request_id))
-        elif isinstance(event, Finish) and _says_nothing(event):
-            self._succeeded.append(event.n)
-        elif isinstance(event, Decide) and event.job_id is not None:
-            raise Unusual  # who of two gets a job depends on the order of the events
-        else:
-            self.rest.append(event)
+    def _take(
+        self, told: dict[type[Event], list[Any]], kind: type[E], is_usual: Callable[[E], bool]
+    ) -> list[E]:
+        """Take the events of a kind; those that are not usual are among the rest."""
+        events: list[E] = told.pop(kind, [])
+        usual = [event for event in events if is_usual(event)]
+        if len(usual) < len(events):
+            self.rest += [event for event in events if not is_usual(event)]
+
+        return usual
 
     def _intend(self, db: sqlite3.Connection, counts: Counter[str]) -> None:
         """Open attempts."""
-        number = len(self._attempts)
-        for generation, numbers in self._generations.items():
+        generations: dict[int, list[int]] = defaultdict(list)
+        for event in self._intended:
+            generations[event.generation].append(event.n)
+
+        for generation, numbers in generations.items():
             found = db.execute(sql.INTEND_ALL, (generation, _listed(numbers))).rowcount
             _expect(found, len(numbers))
 
-        _expect(db.executemany(sql.OPEN_ATTEMPT, self._attempts).rowcount, number)
-        costs = [cost for *_, cost in self._attempts if cost is not None]
+        number = len(self._intended)
+        attempts = [(e.n, e.generation, self._epoch, e.at, e.cost) for e in self._intended]
+        _expect(write_all(db, sql.OPEN_ATTEMPT, attempts), number)
+        costs = [event.cost for event in self._intended if event.cost is not None]
         counts["submits"] += number
         counts["jobs_priced"] += len(costs)
         counts["cost"] += sum(costs)
@@ -85,14 +96,15 @@ class Usual:
     def _accept(self, db: sqlite3.Connection, counts: Counter[str]) -> None:
         """Close attempts with their jobs."""
         number = len(self._accepted)
-        _expect(db.executemany(sql.ACCEPT_FREE, self._accepted).rowcount, number)
-        _expect(db.executemany(sql.CLOSE_ACCEPTED, self._answered).rowcount, number)
+        answers = [(e.job_id, e.at, e.n, e.request_id) for e in self._accepted]
+        _expect(write_all(db, sql.ACCEPT_ALL, answers), number)
+        _expect(write_all(db, sql.CLOSE_ACCEPTED, answers), number)
         counts["jobs_accepted"] += number
         _moved(counts, State.INTENT, State.ACCEPTED, number)
 
     def _succeed(self, db: sqlite3.Connection, counts: Counter[str]) -> None:
         """Write outcomes: of rows that were followed, and of those whose files were fetched."""
-        listed, left = _listed(self._succeeded), len(self._succeeded)
+        listed, left = _listed([event.n for event in self._succeeded]), len(self._succeeded)
         for state in (State.ACCEPTED, State.READY):
             if left:
                 found = db.execute(sql.SUCCEED_ALL, (state.value, listed)).rowcount
@@ -102,9 +114,9 @@ class Usual:
         _expect(left, 0)
 
 
-def _is_credible(cost: int | None) -> bool:
-    """Whether the ledger keeps a cost as it is."""
-    return cost is None or 0 <= cost <= COST_MAX
+def _is_credible(event: Intend) -> bool:
+    """Whether the ledger keeps the cost as it is."""
+    return event.cost is None or 0 <= event.cost <= COST_MAX
 
 
 def _says_nothing(event: Finish) -> bool:

@@ -106,8 +106,7 @@ class Recorder:
             await self._keep([(event, ticket)])
             raise self.failure
 
-        group, place = self._groups.join(event, ticket)
-        return await group.answer(place)
+        return await self._groups.join(event, ticket)
 
     async def admit(self, entries: Sequence[Entry], *, allow_changed: bool) -> list[Admission]:
         """Note manifest rows and learn how each stands."""
