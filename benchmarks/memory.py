@@ -7,12 +7,12 @@ it (VmRSS, and VmHWM for the peak).
 
     rows     manifests of 10,000, 100,000 and 1,000,000 rows, 1,000 in flight, jobs done at once.
              Memory is read each time another tenth of what is measured is submitted. A run is ended
-             after 150,000 rows, when the journal's page cache (32 MiB) has long been full; --full
+             after 150,000 rows, when the journal's page cache (8 MiB) has long been full; --full
              lets it go on to its end
     flight   1,000, 10,000 and 100,000 jobs in flight at once (--full: and 1,000,000), one run for
              each: jobs that take an hour, status reads at 200/s at most. When the last is accepted
              memory is read for some seconds. The bytes for each further job are the difference of
-             two runs, divided by the difference of their jobs; below 80,000 jobs the journal's page
+             two runs, divided by the difference of their jobs; below 20,000 jobs the journal's page
              cache still grows with them and is part of it
 
 Runs that are not at their end are ended by SIGTERM. One line of JSON for each part; needs /proc.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 
 import anyio
 
@@ -25,9 +26,11 @@ from batcher.engine.rows import ProviderCheck
 from batcher.providers.base import Problem
 
 PAGE_ROWS = 500
+SETTLED_ROWS = 4 * ADMIT_ROWS  # where the last were over, nothing waits and nothing is kept
 CHUNK_S = 0.2  # a plain file gives a thousand rows in a few milliseconds
+CHUNK_BYTES = 4 * 1024**2  # of rows: a line may be a thousand times as long as most are
 
-SETTLED = (Standing.FOLLOWED, Standing.ENDED)  # somebody looks after it, or has
+SETTLED = (Standing.ENDED, Standing.FOLLOWED)  # somebody looks after it, or has
 End = tuple[Ticket, RowError, str | None]  # a row, why it ends, and the text of an unreadable line
 
 
@@ -134,13 +137,15 @@ class Feed:
 
     async def read(self, entries: Iterator[Entry]) -> None:
         """Read the manifest to its end and submit what was not submitted yet."""
-        context = self._context
-        while chunk := await self._offload(lambda: self._next_chunk(entries)):
+        context, rows_max = self._context, ADMIT_ROWS
+        while chunk := await self._offload(partial(self._next_chunk, entries, rows_max)):
             allow = context.settings.allow_changed
             admissions = await context.recorder.admit(chunk, allow_changed=allow)
             concerned = [each for each in admissions if each.standing not in SETTLED]
             if concerned:
                 await self._let_in(concerned)
+
+            rows_max = ADMIT_ROWS if concerned else SETTLED_ROWS
 
         self.reading = False
 
@@ -156,14 +161,18 @@ class Feed:
         await self._finish_all(Move.REJECT, ends)
         return {ticket.row.n for ticket, _, _ in ends}
 
-    def _next_chunk(self, entries: Iterator[Entry]) -> list[Entry]:
-        """Read on for a while: a slow pipe's rows do not wait for a thousand others."""
+    def _next_chunk(self, entries: Iterator[Entry], rows_max: int) -> list[Entry]:
+        """Read on for a while: a slow pipe's rows do not wait for a thousand others.
+
+        Nor are a thousand large ones in memory at once.
+        """
         chunk: list[Entry] = []
         now = self._context.clock.thread_time
-        until = now() + CHUNK_S
-        for entry in entries:
+        until, room = now() + CHUNK_S, CHUNK_BYTES
+        for entry in islice(entries, rows_max):
             chunk.append(entry)
-            if len(chunk) == ADMIT_ROWS or now() > until:
+            room -= len(entry.body)
+            if room < 0 or now() > until:
                 break
 
         return chunk
@@ -202,7 +211,7 @@ class Feed:
             case Standing.CHANGED:
                 raise UsageError(
                     f"{context.frozen.manifest}, line {entry.line}: row {entry.id!r} has changed "
-                    "since the run began and was not submitted yet; put it back, or pass "
+                    "since the run began and waits to be submitted; put it back, or pass "
                     "--allow-changed to send it as it is now"
                 )
             case Standing.CHANGED_LATE:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
 
 from batcher.adapters.manifest import open_manifest
+from batcher.adapters.rundir import RunDirectory
+from batcher.adapters.sqlite import SqliteJournal
+from batcher.core.journal import Entry
 from batcher.core.settings import ADMIT_ROWS
+from batcher.engine.feed import CHUNK_BYTES
 from batcher.engine.rows import ProviderCheck
+from batcher.engine.run import Run
 from batcher.providers import provider_named
 from tests.engine.harness import Night, row
 from tests.engine.test_hard_nights import interrupted_after
@@ -94,6 +102,27 @@ async def test_a_job_that_is_run_again_is_not_rejected_on_the_way(tmp_path: Path
     assert await night.process(in_flight=ADMIT_ROWS, rate="10/s") is None
 
     assert night.counts() == {"failed": len(again), "succeeded": len(fresh)}
+
+
+async def test_large_rows_are_read_a_few_at_a_time(tmp_path: Path) -> None:
+    """How many are in memory before the journal has them depends on their size, too."""
+    night, ahead = Night(tmp_path), list[int]()
+    night.write_rows([row(n) | {"note": "x" * (CHUNK_BYTES // 4)} for n in range(20)])
+
+    with night.books() as (journal, outcomes):
+        parts = night.parts(journal, outcomes, {})
+
+        def watched() -> Iterator[Entry]:
+            assert parts.entries is not None
+            with closing(SqliteJournal.read(RunDirectory(night.directory).journal)) as beside:
+                for number, entry in enumerate(parts.entries(), 1):
+                    ahead.append(number - beside.counters()["rows"])
+                    yield entry
+
+        assert await Run(replace(parts, entries=watched)).execute() is None
+
+    assert len(ahead) == 20
+    assert max(ahead) == 4
 
 
 def _edit(n: int, file: str) -> dict[str, object]:

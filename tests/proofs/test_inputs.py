@@ -72,7 +72,7 @@ LATE = (
     "id makes it a new row"
 )
 CHANGED = (
-    "has changed since the run began and was not submitted yet; put it back, or pass "
+    "has changed since the run began and waits to be submitted; put it back, or pass "
     "--allow-changed to send it as it is now"
 )
 REPEATED = "another row before it has the id"

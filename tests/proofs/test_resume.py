@@ -14,7 +14,7 @@ import pytest
 
 from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import differences, read_run_file
-from batcher.cli.run import begin_or_resume
+from batcher.cli.driving.beginning import begin_or_resume
 from batcher.core.errors import UsageError
 from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings

@@ -41,27 +41,29 @@ def json_lines(opened: Opened) -> Lines:
     for number, raw in enumerate(opened, opened.number):
         if is_cut(raw):
             yield bad_line(number, TOO_LONG, raw, opened.stream)
-        elif text := raw.strip(BLANK):
-            yield _json_line(number, text, raw)
+            continue
+
+        text = raw.strip(BLANK)
+        if not text:
+            continue
+
+        try:
+            values = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            yield _not_json(number, text, raw, error)
+            continue
+
+        if isinstance(values, dict):
+            # Between its tokens JSON may have carriage returns, which some readers take for the
+            # end of a line; inside a string they cannot stand.
+            yield Line(number, values, text.replace(b"\r", b" "))
+        else:
+            yield bad_line(number, "is JSON, but not an object", text)
 
 
-def _json_line(number: int, text: bytes, raw: bytes) -> Line | BadLine:
-    try:
-        values = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        is_torn = not raw.endswith(b"\n")
-        return bad_line(number, TORN if is_torn else f"is not JSON: {_where(error)}", text)
-
-    if not isinstance(values, dict):
-        return bad_line(number, "is JSON, but not an object", text)
-
-    # Between its tokens JSON may have carriage returns, which some readers take for the end of a
-    # line; inside a string they cannot stand.
-    return Line(number, values, text.replace(b"\r", b" ") if b"\r" in text else text)
-
-
-def _where(error: orjson.JSONDecodeError) -> str:
-    return f"{error.msg} (character {error.colno})"
+def _not_json(number: int, text: bytes, raw: bytes, error: orjson.JSONDecodeError) -> BadLine:
+    reason = f"is not JSON: {error.msg} (character {error.colno})"
+    return bad_line(number, reason if raw.endswith(b"\n") else TORN, text)
 
 
 def text_lines(opened: Opened) -> Lines:

@@ -52,12 +52,16 @@ class RowReader:
         if isinstance(line, BadLine):
             return _unreadable(line)
 
-        if line.body is not None and is_record(line.values):
-            return self._from_record(line.number, line.values, line.body)
+        values: Mapping[str, Any] = line.values
+        body = line.body
+        if body is not None and is_record(line.values):
+            return self._from_record(line.number, line.values, body)
 
-        values = self._typed(line.values) if line.is_text else line.values
+        if line.is_text:
+            values = self._typed(line.values)
+
         own_id = values.get("id", ABSENT) if line.id is None else line.id
-        return self._from_row(line.number, values, line.body, own_id, self._base)
+        return self._from_row(line.number, values, body, own_id, self._base)
 
     def _typed(self, texts: Mapping[str, str]) -> Mapping[str, Any]:
         """Return a row of texts with each value in its type; `file` may spell out a list."""
@@ -104,7 +108,12 @@ class RowReader:
             text = repr(values) if body is None else body.decode()
             return _unreadable(_bad(number, TOO_DEEP, text))
 
-        row_id, problem = _checked_id(number, _exact(own_id, body))
+        row_id: str | None
+        if isinstance(own_id, str) and _is_plain(own_id):
+            row_id, problem = own_id, None
+        else:
+            row_id, problem = _checked_id(number, _exact(own_id, body))
+
         files: tuple[LocalFile, ...] = ()
         if self._judged and problem is None:
             files, problem = judge(self._check, number, values, base)
@@ -134,9 +143,11 @@ def judge(
 
 def _canonical(values: Mapping[str, Any]) -> bytes:
     """Return the same bytes for the same content. Raises `TypeError` if JSON cannot hold it."""
-    content = dict(values)
-    content.pop("id", None)
-    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    if "id" in values:
+        values = {**values}
+        del values["id"]
+
+    return orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
 
 
 # --- Ids -------------------------------------------------------------------------------------
@@ -151,9 +162,6 @@ def _exact(own_id: object, body: bytes) -> object:
 
 def _checked_id(number: int, own_id: object) -> tuple[str | None, RowError | None]:
     """Return a usable id, or None and, unless there simply is no id, what is wrong with it."""
-    if isinstance(own_id, str) and _is_plain(own_id):
-        return own_id, None
-
     if own_id is ABSENT:
         return None, None
 
@@ -177,7 +185,7 @@ def _checked_id(number: int, own_id: object) -> tuple[str | None, RowError | Non
 
 def _is_plain(text: str) -> bool:
     """Whether a text is an id as ids usually are, in which nothing can be wrong."""
-    return len(text) <= ID_CHARS_MAX and text.isprintable() and not text.isspace() and text != ""
+    return text.isprintable() and 0 < len(text) <= ID_CHARS_MAX and not text.isspace()
 
 
 def _derived_id(digest: bytes) -> str:
