@@ -9,7 +9,7 @@ Rule: frozen values, parsed once at the boundary. A vendor's own words live only
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -96,14 +96,13 @@ class RowError:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True, gc=False):
     """What a job that is done gives back. No URL and no text means: done, but empty."""
 
-    urls: Mapping[str, str] = field(default_factory=dict)  # variant -> URL
+    urls: Mapping[str, str] = msgspec.field(default_factory=dict)  # variant -> URL
     text: str | None = None
-    files: Mapping[str, str] = field(default_factory=dict)  # variant -> path, once fetched
-    warnings: Mapping[str, list[str]] = field(default_factory=dict)
+    files: Mapping[str, str] = msgspec.field(default_factory=dict)  # variant -> path, once fetched
+    warnings: Mapping[str, list[str]] = msgspec.field(default_factory=dict)
     ignored: tuple[str, ...] = ()  # variants that the API did not make
     cost: float | None = None  # what the API says that the job cost, in its currency
 
@@ -170,22 +169,24 @@ class Row(msgspec.Struct, frozen=True, gc=False):
         return values
 
 
-@dataclass(slots=True)
-class Watch:
+class Watch(msgspec.Struct, eq=False, gc=False):
     """What the looks at one job have shown, and when the next one is. Ages are its job's."""
 
     job_class: str
     teaches: bool  # looks at it say how long jobs take: it is known when it began
     is_pioneer: bool = False  # looked at densely: nothing is known of such jobs yet
+    is_planned: bool = False  # the next look follows a plan; it is not being read
     seen_s: float = 0.0  # age at the last look that found it pending
     luck: float = 0.0  # of the next look, in [0, 1)
-    not_before: float = 0.0  # the event loop's time before which nobody may look
+    not_before: float = 0.0  # the event loop's time before which the API asked nobody to look
     due: float = 0.0  # the event loop's time of the next look
 
 
-@dataclass(slots=True)
-class Ticket:
+class Ticket(msgspec.Struct, eq=False, gc=False):
     """A row in flight: made when the row is fed, gone with its outcome.
+
+    There are as many as jobs may be open, so they are small, and left out of the garbage
+    collector's rounds: nothing that a ticket holds leads back to it.
 
     Times named `_at` are epoch seconds (they go into records and survive a restart); `born` is the
     event loop's time of the acceptance, so that a job's age does not jump with the wall clock.
@@ -212,14 +213,17 @@ class Ticket:
     watch: Watch | None = None  # of its job, once it is followed
 
 
+ENDINGS = tuple(f"{milli:03d}Z" for milli in range(1_000))  # of a time
+
+
 def iso(at: float | None) -> str | None:
     """Return epoch seconds as `2026-11-22T06:37:15.123Z`, or None."""
     if at is None:
         return None
 
     try:
-        second, micro = divmod(round(at * 1e6), 1_000_000)
-        return f"{_second(second)}{micro // 1000:03d}Z"
+        second, milli = divmod(round(at * 1e6) // 1000, 1_000)
+        return _second(second) + ENDINGS[milli]
     except (OverflowError, ValueError, OSError):  # a damaged journal; no year has such a number
         return None
 

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 
 from batcher.core.exchange import FilePart, Request, Response
@@ -212,8 +213,8 @@ def as_data(verdict: object) -> Any:
     if isinstance(verdict, tuple):
         return [asdict(window) for window in verdict]
 
-    found = {"verdict": type(verdict).__name__, **asdict(verdict)}  # type: ignore[call-overload]  # a verdict is a dataclass
-    return json.loads(json.dumps(found, default=sorted))  # sets become lists
+    found = json.loads(msgspec.json.encode(verdict, order="sorted"))  # sets become lists
+    return {"verdict": type(verdict).__name__, **found}
 
 
 PARTIAL = ("error", "result")  # values of a verdict of which a record names some

@@ -12,8 +12,10 @@ row asked for was paid for: it is kept as what it is, and told in `result.warnin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import structs
 
 from batcher.core.backoff import Backoff
 from batcher.core.lifecycle import Move
@@ -150,13 +152,13 @@ class Collector:
             warnings = {**warnings, wanted.variant: [*warnings.get(wanted.variant, ()), text]}
 
         files = {**result.files, wanted.variant: stored.path}
-        return replace(result, files=files, warnings=warnings)
+        return structs.replace(result, files=files, warnings=warnings)
 
     def _with_ignored(self, result: Result) -> Result:
         """Return the result with the chosen variants that the job did not make as ignored."""
         chosen = dict.fromkeys(self._context.settings.variants)
         absent = [name for name in chosen if name not in (*result.urls, *result.ignored)]
-        return replace(result, ignored=(*result.ignored, *absent)) if absent else result
+        return structs.replace(result, ignored=(*result.ignored, *absent)) if absent else result
 
     async def _again(self, ticket: Ticket, failure: FetchFailed) -> None:
         context = self._context

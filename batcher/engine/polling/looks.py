@@ -14,7 +14,7 @@ It plans and remembers; what a read means is `poll`'s affair, and plans are rene
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from batcher.core.backoff import Backoff
 from batcher.core.model import Ticket, Watch
@@ -26,7 +26,8 @@ from batcher.engine.lanes.opening import Lanes
 CALLED = Backoff(first_s=160.0, factor=2.0, cap_s=600.0)  # looks where the API reports by itself
 CLASSES_MAX = 24  # of jobs; each remembers up to a megabyte of reads
 OTHERS = "*"  # the class of jobs whose own finds no place
-PAUSE_MIN_S = 0.5  # between two looks at one job, whatever they promise
+PAUSE_MIN_S = 0.5  # from one look at a job to the next, whatever they promise
+LUCKS = tuple((n + 0.5) / 1_000 for n in range(1_000))  # that looks have: they share the numbers
 TEACHERS, TEACHERS_PER_S = 500.0, 50.0  # jobs that teach: so many at once, and later a second
 ANSWER_S_MAX = 30.0  # a submit that was answered later does not say when its job began
 
@@ -37,7 +38,7 @@ class JobClass:
     def __init__(self, name: str, looking: Looking) -> None:
         self.name = name
         self.looking = looking
-        self.waiting: dict[int, Ticket] = {}  # by row: planned, and not being read now
+        self.waiting = 0  # jobs whose next look is planned; what is read just now is none of them
 
 
 class Looks:
@@ -77,7 +78,7 @@ class Looks:
         if is_prompt and self._sends_pioneers:
             ticket.watch.is_pioneer = self._class_named(ticket.watch.job_class).looking.enlist()
 
-        self._plan(ticket, 0.0)
+        self._plan(ticket)
 
     def at_once(self, ticket: Ticket) -> None:
         """Look now: at a job that an earlier process submitted, for it may be long done."""
@@ -91,7 +92,7 @@ class Looks:
         if silent:
             self.after_silence(ticket, not_before_s)
         else:
-            self._plan(ticket, max(not_before_s or 0.0, PAUSE_MIN_S))
+            self._plan(ticket, not_before_s)
 
     def after_silence(self, ticket: Ticket, not_before_s: float | None = None) -> None:
         """Look again after an answer that said nothing of the job: nothing new can be planned."""
@@ -99,6 +100,11 @@ class Looks:
         pause_s = self._backoff(ticket, now).delay_s(ticket.reads, self._context.rng)
         due = now + max(pause_s, not_before_s or 0.0)
         self._queue(ticket, self._in_time(ticket, due, now))
+
+    def put_off(self, ticket: Ticket, wait_s: float) -> None:
+        """Look again after a refusal that concerned this look alone: it is as due as it was."""
+        now = self._context.clock.now()
+        self._queue(ticket, self._in_time(ticket, now + wait_s, now))
 
     def hasten(self, ticket: Ticket) -> bool:
         """Look at a job now, because the API reported on it; False if it is not waiting."""
@@ -130,9 +136,10 @@ class Looks:
 
     def began(self, ticket: Ticket) -> None:
         """Note that a job is being read: no new plan concerns that look any more."""
-        job_class = self.classes.get(ticket.watch.job_class) if ticket.watch else None
-        if job_class is not None:
-            job_class.waiting.pop(ticket.row.n, None)
+        watch = ticket.watch
+        if watch is not None and watch.is_planned:
+            watch.is_planned = False
+            self.classes[watch.job_class].waiting -= 1
 
     def found_pending(self, ticket: Ticket, asked: float) -> None:
         """Learn from a read that was sent at *asked* and found the job pending: it was so then."""
@@ -144,7 +151,7 @@ class Looks:
     def found_ended(self, ticket: Ticket) -> None:
         """Learn that the job has ended by now, well or not; it teaches that once."""
         watch = ticket.watch
-        if watch is not None:
+        if watch is not None and watch.teaches:
             self._learn(watch, self._context.clock.now() - ticket.born, ended=True)
             watch.teaches = False
 
@@ -164,28 +171,41 @@ class Looks:
 
     # --- How -------------------------------------------------------------------------------------
 
-    def plan_anew(self, job_class: JobClass, ticket: Ticket) -> None:
-        """Let a ticket that waits be due when the plan of now says."""
-        watch, now = ticket.watch, self._context.clock.now()
-        if watch is None or watch.due <= now or job_class.waiting.get(ticket.row.n) is not ticket:
-            return
+    def waiting(self) -> list[Ticket]:
+        """Return the tickets of all jobs that wait for a look."""
+        return self._lane.items()
 
-        due = self._due(job_class.looking, ticket, watch, now)
-        if abs(due - watch.due) > max(0.1, 0.02 * (watch.due - now)):
-            watch.due = due
-            self._lane.move(ticket, due)
+    def plan_anew(self, ticket: Ticket, names: Container[str]) -> bool:
+        """Let a ticket that waits be due when the plan of now says, if it is of *names*.
 
-    def _plan(self, ticket: Ticket, pause_min_s: float) -> None:
+        Those are the classes whose plans are new. Returns whether it is of one.
+        """
+        watch = ticket.watch
+        if watch is None or not watch.is_planned or watch.job_class not in names:
+            return False
+
+        now = self._context.clock.now()
+        if watch.due > now:
+            due = self._due(self.classes[watch.job_class].looking, ticket, watch, now)
+            if abs(due - watch.due) > max(0.1, 0.02 * (watch.due - now)):
+                watch.due = due
+                self._lane.move(ticket, due)
+
+        return True
+
+    def _plan(self, ticket: Ticket, not_before_s: float | None = None) -> None:
         watch, now = ticket.watch, self._context.clock.now()
         if not self.learns or watch is None or now - ticket.born >= self._time_s:
-            self.after_silence(ticket, pause_min_s)
+            self.after_silence(ticket, not_before_s)
             return
 
         job_class = self._class_named(watch.job_class)
-        watch.job_class, watch.luck = job_class.name, self._context.rng.random()
-        watch.not_before = now + pause_min_s
+        watch.job_class = job_class.name
+        watch.luck = LUCKS[int(self._context.rng.random() * len(LUCKS))]
+        watch.not_before = now + not_before_s if not_before_s else 0.0
         watch.due = self._due(job_class.looking, ticket, watch, now)
-        job_class.waiting[ticket.row.n] = ticket
+        watch.is_planned = True
+        job_class.waiting += 1
         self._queue(ticket, watch.due)
 
     def _queue(self, ticket: Ticket, due: float) -> None:
@@ -196,6 +216,9 @@ class Looks:
         age_s = looking.next_age_s(
             watch.seen_s, ticket.reads, watch.luck, is_pioneer=watch.is_pioneer
         )
+        if watch.seen_s:
+            age_s = max(age_s, watch.seen_s + PAUSE_MIN_S)
+
         return self._in_time(ticket, max(ticket.born + age_s, watch.not_before), now)
 
     def _in_time(self, ticket: Ticket, due: float, now: float) -> float:

@@ -20,10 +20,11 @@ from batcher.core.polling.looking import LOOKS_IN_TIME, Looking
 from batcher.engine.books.record import Offload
 from batcher.engine.context import Context
 from batcher.engine.polling.allowance import Load, shared_out
-from batcher.engine.polling.looks import JobClass, Looks
+from batcher.engine.polling.looks import Looks
 
 TICK_S = 1.0
 SLICE = 200  # tickets that are given a new time in one step: about 2 ms
+PASSED_BY = 0.02  # what one costs of a class whose plan is the old one, in tickets
 SLICES_MAX, SLICE_PAUSE_S = 40, 0.02  # steps in one tick, and the pause after each
 SHARE = 0.02  # of the event loop's time that plans may take
 SAVE_S = 60.0  # a process that is killed loses so much of what it learned
@@ -51,8 +52,9 @@ class Planner:
         self._saved_looks = 0
         self._spent_s = 0.0  # of the processor, in this tick
         self._told: set[str] = set()
-        self._renewed: dict[str, None] = {}  # classes whose tickets have still the old times
-        self._sweep: tuple[JobClass, deque[Ticket]] | None = None
+        self._renewed: set[str] = set()  # classes whose tickets have still the old times
+        self._sweep: deque[Ticket] = deque()  # those that may be of such a class
+        self._swept: frozenset[str] = frozenset()  # the classes that it looks for
 
     async def run(self, load: Callable[[], Load]) -> None:
         """Serve until cancelled; *load* says what is left to do.
@@ -87,19 +89,19 @@ class Planner:
                 await anyio.lowlevel.checkpoint()
 
             self._timed(partial(looking.learn, now))
-            self._renewed[job_class.name] = None
+            self._renewed.add(job_class.name)
             self._tell(job_class.name, looking)
             await anyio.sleep(SLICE_PAUSE_S)
 
     def aim(self, load: Load) -> None:
         """Let each class aim at as many reads a job as there are, and as are worth it."""
         classes = self._looks.classes
-        jobs_open = {name: len(each.waiting) for name, each in classes.items()}
+        jobs_open = {name: each.waiting for name, each in classes.items()}
         shares = shared_out({name: each.looking for name, each in classes.items()}, jobs_open, load)
         long_s = self._context.settings.job_timeout_s / LOOKS_IN_TIME
         for name, each in classes.items():
             if each.looking.aim_within(None if shares is None else shares.get(name), long_s):
-                self._renewed[name] = None
+                self._renewed.add(name)
 
     async def _retime(self) -> None:
         """Go on giving tickets their new times."""
@@ -118,30 +120,17 @@ class Planner:
 
     def _retime_slice(self) -> bool:
         """Give some tickets their new times; return whether there are more."""
-        if self._sweep is None:
-            job_class = self._next_renewed()
-            if job_class is None:
-                return False
+        if not self._sweep:
+            self._swept = frozenset(self._renewed)
+            self._renewed.clear()
+            self._sweep.extend(self._looks.waiting() if self._swept else ())
 
-            self._sweep = job_class, deque(job_class.waiting.values())
+        cost = 0.0
+        while self._sweep and cost < SLICE:
+            is_new = self._looks.plan_anew(self._sweep.popleft(), self._swept)
+            cost += 1.0 if is_new else PASSED_BY
 
-        job_class, tickets = self._sweep
-        for _ in range(min(SLICE, len(tickets))):
-            self._looks.plan_anew(job_class, tickets.popleft())
-
-        if not tickets:
-            self._sweep = None
-
-        return self._sweep is not None or bool(self._renewed)
-
-    def _next_renewed(self) -> JobClass | None:
-        while self._renewed:
-            name = next(iter(self._renewed))
-            del self._renewed[name]
-            if name in self._looks.classes:
-                return self._looks.classes[name]
-
-        return None
+        return bool(self._sweep or self._renewed)
 
     async def save(self) -> None:
         """Keep what was learned, if anything was since the last time."""

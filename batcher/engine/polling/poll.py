@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Unpack
 
+from msgspec import structs
+
 from batcher.core.errors import TransportError
 from batcher.core.events import Collect, Rerun
 from batcher.core.exchange import Request
@@ -32,7 +34,8 @@ from batcher.core.verdict import (
 )
 from batcher.engine.context import Context
 from batcher.engine.lanes.headroom import Headroom
-from batcher.engine.lanes.lane import Lane, Rest
+from batcher.engine.lanes.lane import Lane
+from batcher.engine.lanes.ports import Rest
 from batcher.engine.polling.looks import Looks
 
 MISSING_GRACE_S = 60.0  # a job may be invisible for a while after it was accepted
@@ -40,6 +43,8 @@ MISSING_MAX = 3  # further 404s, spaced, that make it lost
 OVERDUE_MAX = 2  # unreadable answers after a job's time is up, before it is given up
 IN_TIME = -1  # such a look began before that, and its answer says nothing of later
 HOLLOW_MAX = 5  # "done" without a result, read again
+
+SILENT = (Later, Halt, Unreadable)  # verdicts that say nothing of the job
 
 
 class Poller:
@@ -71,7 +76,8 @@ class Poller:
         self._looks.began(ticket)
         ticket.reads += 1
         # Whenever the answer is read: a machine may sleep over it.
-        ticket.overdue = max(ticket.overdue, 0) if self._is_late(ticket) else IN_TIME
+        is_late = asked - ticket.born >= self._time_s
+        ticket.overdue = max(ticket.overdue, 0) if is_late else IN_TIME
         turn = context.keyring.turn
         context.recorder.count("status_reads")
         assert ticket.job_id is not None  # noqa: S101  # only accepted tickets are polled
@@ -86,7 +92,7 @@ class Poller:
         else:
             self._room.note(context.provider.windows(response))
             verdict = context.provider.read_status(response)
-            if isinstance(verdict, Later | Halt | Unreadable):
+            if isinstance(verdict, SILENT):
                 context.log_answer("status", ticket, response, verdict.error)
 
         self._learn(ticket, verdict, asked)
@@ -106,12 +112,12 @@ class Poller:
         """Return the read of a job, whose answer may quote where the API was to call."""
         request = self._context.provider.status(job_id)
         callback = self._context.claims.callback(ticket.row.n, ticket.generation)
-        return request if callback is None else replace(request, secrets=callback.secrets)
+        return request if callback is None else structs.replace(request, secrets=callback.secrets)
 
     async def _act(self, ticket: Ticket, verdict: StatusVerdict, turn: int) -> None:
         """Perform what the answer means."""
         gate = self._lane.gate
-        if not isinstance(verdict, Later | Halt | Unreadable):
+        if not isinstance(verdict, SILENT):
             gate.succeeded(ticket)
             ticket.overdue = OVERDUE_MAX if ticket.overdue > IN_TIME else IN_TIME
             if ticket.result is not None:
@@ -130,9 +136,7 @@ class Poller:
             case Missing():
                 await self._missing(ticket, verdict.error)
             case Later():
-                self._slow_down(ticket, verdict)
-                self._context.tally(verdict.error)
-                self._looks.after_silence(ticket)  # nobody looked: its time is not up by that
+                self._later(ticket, verdict)
             case Unreadable():
                 gate.failed(self._context.clock.now(), ticket)
                 await self._wait(ticket, verdict.error)
@@ -152,9 +156,6 @@ class Poller:
         message = f"status reads are refused too: {stop.message}"
         context.control.interrupt(Stop(stop.reason, message, stop.resume_at))
 
-    def _is_late(self, ticket: Ticket) -> bool:
-        return self._age_s(ticket) >= self._time_s
-
     def _age_s(self, ticket: Ticket) -> float:
         return self._context.clock.now() - ticket.born
 
@@ -164,21 +165,33 @@ class Poller:
             text = f"the API says {verdict.word!r} of a job, an unknown word: taken for pending"
             self._context.notices.tell("status.unknown_word", text, once=f"word {verdict.word}")
 
-    def _slow_down(self, ticket: Ticket, verdict: Later) -> None:
+    def _later(self, ticket: Ticket, verdict: Later) -> None:
+        """Nobody looked: the job's time is not up by that."""
+        own_s = self._slow_down(ticket, verdict)
+        self._context.tally(verdict.error)
+        if own_s:
+            self._looks.put_off(ticket, own_s)
+        else:
+            self._looks.after_silence(ticket)
+
+    def _slow_down(self, ticket: Ticket, verdict: Later) -> float:
+        """Do with the lane as the answer asks; return how long this job alone is to be left."""
         gate, now = self._lane.gate, self._context.clock.now()
         if verdict.throttled:
             self._context.recorder.count("throttled")
+            return gate.throttled(now, verdict.retry_after_s, ticket)
+
+        gate.failed(now, ticket)
+        if verdict.retry_after_s is not None:
             gate.throttled(now, verdict.retry_after_s, ticket)
-        else:
-            gate.failed(now, ticket)
-            if verdict.retry_after_s is not None:
-                gate.throttled(now, verdict.retry_after_s, ticket)
+
+        return 0.0
 
     def _refreshed(self, ticket: Ticket, verdict: StatusVerdict) -> None:
         """Go on with the download of a job that was read once more for fresh URLs."""
         assert self._collect is not None and ticket.result is not None  # noqa: PT018, S101
         if isinstance(verdict, Done) and verdict.result.urls:
-            ticket.result = replace(ticket.result, urls=verdict.result.urls)
+            ticket.result = structs.replace(ticket.result, urls=verdict.result.urls)
 
         self._collect(ticket)
 

@@ -24,6 +24,8 @@ from batcher.providers.answers import Said
 from batcher.providers.base import Callback, Facts, Files, Limits, Problem
 from batcher.providers.removit.rows import PARAMETERS, UPLOAD, row_problems
 
+REJECTED = "rejected"  # the word for the terminal failure
+
 _CODE = re.compile(r"[a-z][a-z0-9_]*")  # `error` is a word like this, or else a phrase
 
 
@@ -109,7 +111,8 @@ class Removit:
             return made
 
         said = _said(body)
-        if _is_rejected(body) and job_id is None:
+        status, state = _words(body)
+        if (status or state) == REJECTED and job_id is None:
             # It speaks of a refund, so of a charge, so of a job: this is no plain 503.
             return answers.doubt(response, said, "the upload was answered with a rejected job")
 
@@ -135,18 +138,19 @@ class Removit:
         in for the other where that is missing, as `state` is in the rejected body as printed.
         """
         body = reading.json_object(response.body)
-        if _is_rejected(body):
+        status, state = _words(body)
+        if (status or state) == REJECTED:
             return _rejected(response, body)
 
         if 200 <= response.status < 300:
-            return _progress(response, body)
+            return _progress(response, body, status, state)
 
         return answers.status_verdict(response, _said(body))
 
 
-def _is_rejected(body: Mapping[str, Any]) -> bool:
-    """Tell whether a body is the terminal failure."""
-    return (reading.word_of(body.get("status")) or reading.word_of(body.get("state"))) == "rejected"
+def _words(body: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the two words that say where a job stands, `status` and `state`; empty = missing."""
+    return reading.word_of(body.get("status")), reading.word_of(body.get("state"))
 
 
 def _rejected(response: Response, body: Mapping[str, Any]) -> JobFailed:
@@ -169,9 +173,10 @@ def _refund(word: str | None) -> Refund | None:
     return Refund.ALREADY_DONE if "already" in word.lower() else Refund.UNCONFIRMED
 
 
-def _progress(response: Response, body: Mapping[str, Any]) -> StatusVerdict:
+def _progress(
+    response: Response, body: Mapping[str, Any], status: str, state: str
+) -> StatusVerdict:
     """Read a 2xx answer of a job that did not fail."""
-    status, state = reading.word_of(body.get("status")), reading.word_of(body.get("state"))
     if (state or status) == "done":
         return Done(_result(body))
 
