@@ -6,6 +6,8 @@ import pytest
 
 from batcher.core.pacing.gate import FAILURES_MAX, WAIT_MAX_S, Gate
 from batcher.core.pacing.ramp import RAMP_FROM, RAMP_S
+from batcher.core.pacing.strays import START
+from batcher.core.pacing.suspicion import TELL_S
 
 
 @pytest.fixture
@@ -235,3 +237,162 @@ def test_every_reason_counts_for_itself(gate: Gate) -> None:
     assert gate.why == "throttled"
     assert gate.held_s("credits", 100.0) == 0
     assert gate.is_probing
+
+
+# STRAY 429S
+
+
+@pytest.fixture
+def busy(gate: Gate) -> Gate:
+    """Return a gate of a lane of which a good many requests were taken."""
+    for n in range(START):
+        gate.started(n)
+        gate.succeeded(n)
+
+    return gate
+
+
+def test_a_stray_429_holds_its_own_row_only(busy: Gate) -> None:
+    """One that left later is taken: the lane goes on at full pace, and the refused row waits."""
+    for item in ("refused", "later", "last"):
+        busy.started(item)
+
+    own_s = busy.throttled(100.0, 5.0, "refused")
+    assert busy.wait_s(100.0) > 0
+    busy.succeeded("later")
+
+    assert 5.0 <= own_s <= 6.0
+    assert busy.wait_s(100.0) == 0
+    assert busy.share(100.0) == 1.0
+    assert not busy.is_probing
+
+
+@pytest.mark.parametrize("told_s", [(30.0, 5.0, 5.0), (5.0, 30.0, 5.0), (5.0, 5.0, 30.0)])
+def test_without_one_on_its_way_two_requests_try(busy: Gate, told_s: tuple[float, ...]) -> None:
+    """Two trials and no third; both refused were a limit, for the longest wait that was named."""
+    busy.started("refused")
+    busy.throttled(100.0, told_s[0], "refused")
+    for trial in ("first", "second"):
+        assert busy.wait_s(100.0) == 0
+        busy.started(trial)
+        assert busy.is_probe(trial)
+
+    assert busy.wait_s(100.0) > 0
+    busy.throttled(100.0, told_s[1], "first")
+    assert busy.wait_s(100.0) > 0
+    busy.throttled(100.0, told_s[2], "second")
+
+    assert busy.wait_s(100.0) >= 30.0
+    assert busy.why == "throttled"
+    assert busy.is_probing
+
+
+def test_what_left_before_says_nothing_of_a_limit(busy: Gate) -> None:
+    """Only a request that left after the refused one shows that the API takes any."""
+    for item in ("before", "refused", "after"):
+        busy.started(item)
+
+    busy.throttled(100.0, 5.0, "refused")
+    busy.succeeded("before")
+    assert busy.is_probing
+    assert not busy.is_probe("before")
+    busy.succeeded("after")
+    assert not busy.is_probing
+
+
+def test_what_is_on_its_way_is_not_waited_for_without_end(busy: Gate) -> None:
+    """An upload may take minutes: each two seconds one more tries all the same."""
+    for item in ("refused", "upload", "another"):
+        busy.started(item)
+
+    busy.throttled(100.0, 30.0, "refused")
+    for n in range(3):
+        now = 100.0 + n * TELL_S
+        assert 0 < busy.wait_s(now) <= TELL_S
+        assert busy.wait_s(now + TELL_S) == 0
+        busy.started(f"trial {n}")
+
+
+def test_a_storm_closes_the_lane_without_a_trial(busy: Gate) -> None:
+    """Those that are on their way tell enough; nothing more is sent before Retry-After."""
+    out = [object() for _ in range(10)]
+    for item in out:
+        busy.started(item)
+
+    for n, item in enumerate(out):
+        assert busy.wait_s(100.0) >= (TELL_S if n else 0.0)
+        busy.throttled(100.0, 10.0, item)
+
+    assert busy.wait_s(100.0) >= 10.0
+
+
+def test_some_refusals_are_never_taken_for_strays(busy: Gate) -> None:
+    """A long wait, another worker's word, and a 503 close the lane as ever."""
+    busy.started("a")
+    busy.throttled(100.0, 5.0, "a")
+    busy.started("trial")
+    busy.throttled(100.0, 60.0, "trial")
+    assert busy.wait_s(100.0) >= 60.0
+
+    for tell in (
+        lambda gate: gate.throttled(100.0, 60.0, "b"),
+        lambda gate: gate.throttled(100.0, 10.0, "another worker"),
+        lambda gate: (gate.failed(100.0, "b"), gate.throttled(100.0, 10.0, "b")),
+    ):
+        gate = Gate(Random(1))
+        for n in range(START):
+            gate.started(n)
+            gate.succeeded(n)
+
+        gate.started("b")
+        tell(gate)
+        assert gate.wait_s(100.0) >= 10.0
+        assert gate.is_probing
+
+
+def test_a_window_with_nothing_left_stays_held(busy: Gate) -> None:
+    """What a header said of the limit holds, whatever is thought of the 429 beside it."""
+    busy.started("refused")
+    busy.started("later")
+    busy.hold_until(140.0, "limit")
+    busy.throttled(100.0, 5.0, "refused")
+    busy.succeeded("later")
+
+    assert busy.wait_s(100.0) == 40.0
+
+
+def test_a_closing_for_another_reason_ends_the_doubt(busy: Gate) -> None:
+    """A refused key or an empty account closes the lane: no answer of before opens it again."""
+    busy.started("refused")
+    busy.started("later")
+    busy.throttled(100.0, 5.0, "refused")
+    busy.close_until(160.0, "credits")
+    busy.succeeded("later")
+
+    assert busy.wait_s(100.0) == 60.0
+    assert busy.is_probing
+
+
+def test_others_are_told_of_a_limit_and_not_of_a_stray_429(busy: Gate) -> None:
+    """What one worker doubts is not passed on; what it is sure of is, once."""
+    told: list[str] = []
+    busy.on_hold.append(lambda _until, why: told.append(why))
+    for item in ("a", "b", "c", "d", "e"):
+        busy.started(item)
+
+    busy.throttled(100.0, 5.0, "a")
+    busy.succeeded("b")
+    assert told == []
+    busy.throttled(101.0, 5.0, "c")
+    busy.throttled(101.0, 5.0, "d")
+    busy.throttled(101.0, 5.0, "e")
+    assert told == ["throttled"]
+
+
+def test_a_lane_that_searches_its_limit_doubts_nothing(busy: Gate) -> None:
+    """Each refusal is what a search goes by."""
+    busy.doubts_throttles = False
+    busy.started("a")
+    assert busy.throttled(100.0, 5.0, "a") == 0
+
+    assert busy.wait_s(100.0) >= 5.0

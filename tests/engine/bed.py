@@ -61,6 +61,46 @@ def fixed(count: int, period_s: float) -> Server:
     return arrives
 
 
+def bucket(per_s: float, at_once: int) -> Server:
+    """Return a server with a token bucket, which says a whole second if it is empty."""
+    room, at = [float(at_once)], [float("inf")]
+
+    def arrives(now: float) -> float | None:
+        room[0] = min(at_once, room[0] + max(0.0, now - at[0]) * per_s)
+        at[0] = now
+        if room[0] < 1.0:
+            return 1.0
+
+        room[0] -= 1.0
+        return None
+
+    return arrives
+
+
+def spiteful(count: int, period_s: float, ban_s: float) -> Server:
+    """Return a server that takes *count* in a window, and bans anew whoever asks meanwhile."""
+    inner, until = fixed(count, period_s), [float("-inf")]
+
+    def arrives(now: float) -> float | None:
+        if now >= until[0] and inner(now) is None:
+            return None
+
+        until[0] = now + ban_s
+        return ban_s
+
+    return arrives
+
+
+def stray(share: float, told_s: float, inner: Server, seed: int = 3) -> Server:
+    """Return a server that also refuses some at random, whatever its limit says."""
+    rng = Random(seed)
+
+    def arrives(now: float) -> float | None:
+        return told_s if rng.random() < share else inner(now)
+
+    return arrives
+
+
 def storm(begin: float, end: float, told_s: float | None, inner: Server) -> Server:
     """Return a server that refuses everything for a while."""
 
@@ -89,6 +129,7 @@ class Bed:
     arrivals: list[float] = field(default_factory=list)
     taken: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
+    early: list[float] = field(default_factory=list)  # arrivals before their own Retry-After
     log: Events = field(default_factory=Events)
 
     def __post_init__(self) -> None:
@@ -102,6 +143,7 @@ class Bed:
         self.lane: Lane[Any] = Lane(
             "submit", workers=self.workers, pace=Eased(self.pacer, self.gate), gate=self.gate
         )
+        self._not_before: dict[object, float] = {}
         self.room = Headroom("submit", self.rate, self.pacer, self.gate, self.context)
 
     async def serve(self, seconds: float, items: int | None = None) -> None:
@@ -115,6 +157,9 @@ class Bed:
 
     async def _send(self, item: object) -> None:
         self.arrivals.append(self.clock.now())
+        if self.clock.now() < self._not_before.pop(item, 0.0):
+            self.early.append(self.clock.now())
+
         wait_s = self.server(self.clock.now())
         await anyio.sleep(self.latency_s)
         now = self.clock.now()
@@ -125,5 +170,6 @@ class Bed:
                 self.lane.add(object(), 0.0)
         else:
             self.refused.append(now - self.latency_s)
-            self.gate.throttled(now, None if wait_s < 0 else wait_s, item)
-            self.lane.add(item, now)
+            self._not_before[item] = now + wait_s
+            own_s = self.gate.throttled(now, None if wait_s < 0 else wait_s, item)
+            self.lane.add(item, now + own_s)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batcher.cli.bench_arrivals import Arrivals
+from batcher.cli.commands.bench.arrivals import Arrivals
 from batcher.core.load import Load, steps_of
 from tests.engine.harness import Night
 

@@ -30,11 +30,13 @@ RECORD = "tests/engine/test_record.py::"
 MONEY = "tests/engine/test_money.py::"
 CLAIMS = "tests/engine/test_claims.py::"
 JOURNAL = "tests/adapters/test_sqlite.py::"
+SETTLED = "tests/adapters/test_sqlite_settled.py::"
 FILE = "tests/adapters/test_sqlite_file.py::"
 OUTCOMES = "tests/adapters/test_outcomes.py::"
 RUNDIR = "tests/adapters/test_rundir.py::"
 CONDUCTOR = "tests/cli/test_conductor.py::"
 HTTP = "tests/adapters/test_http.py::"
+WIRE = "tests/adapters/test_wire.py::"
 CONNECTIONS = "tests/adapters/test_connections.py::"
 ANSWERS = "tests/providers/test_any_answer.py::"
 CASES = "tests/providers/test_conformance.py::"
@@ -55,6 +57,7 @@ DNS = "tests/proofs/test_dns.py::"
 DEADLINE = "tests/engine/test_deadline.py::"
 FORECAST = "tests/core/test_forecast.py::"
 PACE = "tests/engine/test_pace.py::"
+PLACES = "tests/engine/test_places.py::"
 SHARDS = "tests/engine/test_shards.py::"
 SEEDS = CRASH + "test_crashes_anywhere_cost_nothing"
 
@@ -163,9 +166,10 @@ CONTROLS = (
         file="batcher/adapters/http/transport.py",
         right="            except Exception as error:\n                failure",
         wrong="""\
-            except aiohttp.ServerDisconnectedError:
-                return await self._send(pool, request, start, body, timeout_s)
             except Exception as error:
+                if type(error).__name__ == "ServerDisconnectedError":
+                    return await self._send(pool, request, start, body, timeout_s)
+
                 failure""",
         red=(HTTP + "test_nothing_is_sent_twice",),
     ),
@@ -247,8 +251,8 @@ CONTROLS = (
         name="late-submit-of-an-old-intent",
         promise="A doubt resolves itself without a second payment",
         file="batcher/engine/submit.py",
-        right="        if self._back.is_recalled() or self._is_late(ticket):\n",
-        wrong="        if self._back.is_recalled():\n",
+        right="        if self._back.is_recalled(ticket) or self._is_late(ticket):\n",
+        wrong="        if self._back.is_recalled(ticket):\n",
         red=(LISTED + "test_an_intent_that_waited_for_the_disk_does_not_leave",),
     ),
     Control(
@@ -581,6 +585,25 @@ CONTROLS = (
         ),
     ),
     Control(
+        name="content-ignored-where-all-is-over",
+        promise="A changed manifest is noticed",
+        file="batcher/adapters/sqlite/settled.py",
+        right='        and digests == b"".join([entry.digest for entry in entries])\n',
+        wrong="        and digests is not None\n",
+        red=(SETTLED + "test_many_lines_are_as_one_by_one",),
+    ),
+    Control(
+        name="rows-met-at-once-forgotten",
+        promise="A changed manifest is noticed",
+        file="batcher/adapters/sqlite/admission.py",
+        right="        stretches.add(*stretch)",
+        wrong="        assert stretch",
+        red=(
+            SETTLED + "test_a_manifest_in_two_copies_is_met_twice",
+            SETTLED + "test_identical_rows_are_counted_over_batches",
+        ),
+    ),
+    Control(
         name="ended-rows-fed-again",
         promise="A resume repeats nothing",
         file="batcher/adapters/sqlite/admission.py",
@@ -607,7 +630,7 @@ CONTROLS = (
     # --- Attempts and pauses -------------------------------------------------------------------
     Control(
         name="429-spends-an-attempt",
-        promise="A 429 holds everybody and costs no attempt",
+        promise="A limit that is met holds everybody, and a 429 costs no attempt",
         file="batcher/engine/withdraw.py",
         right='            context.recorder.count("throttled")\n',
         wrong='            context.recorder.count("throttled")\n            ticket.spent += 1\n',
@@ -615,7 +638,7 @@ CONTROLS = (
     ),
     Control(
         name="429-spends-an-attempt-on-disk",
-        promise="A 429 holds everybody and costs no attempt",
+        promise="A limit that is met holds everybody, and a 429 costs no attempt",
         file="batcher/engine/withdraw.py",
         right="                spent=not verdict.throttled,\n",
         wrong="                spent=True,\n",
@@ -623,7 +646,7 @@ CONTROLS = (
     ),
     Control(
         name="retry-after-ignored",
-        promise="A 429 holds everybody and costs no attempt",
+        promise="A limit that is met holds everybody, and a 429 costs no attempt",
         file="batcher/core/pacing/gate.py",
         right="        wait = growing if wait_s is None else min(max(wait_s, 0.0), WAIT_MAX_S)\n",
         wrong="        wait = 1.0\n",
@@ -751,8 +774,8 @@ CONTROLS = (
         name="body-not-bounded",
         promise="Hostile answers are bounded and not misread",
         file="batcher/adapters/http/conversation.py",
-        right="    if len(body) > bytes_max:\n",
-        wrong="    if len(body) > 100 * bytes_max:\n",
+        right="        if len(answer[1]) > bytes_max:\n",
+        wrong="        if len(answer[1]) > 100 * bytes_max:\n",
         red=(FOUND + "test_an_answer_is_bounded",),
     ),
     Control(
@@ -776,10 +799,26 @@ CONTROLS = (
     Control(
         name="idle-connection-not-looked-at",
         promise="Hostile answers are bounded and not misread",
-        file="batcher/adapters/http/pool.py",
-        right="        return not self._poll_of(socket.fileno()).poll(0)\n",
+        file="batcher/adapters/http/wire.py",
+        right="        return not self._poll(0)\n",
         wrong="        return True\n",
         red=(HTTP + "test_connection_closed_while_idle_is_not_reused",),
+    ),
+    Control(
+        name="head-that-ends-elsewhere",
+        promise="Hostile answers are bounded and not misread",
+        file="batcher/adapters/http/wire.py",
+        right="        if len(messages) != 1 or len(head.splitlines()) != len(",
+        wrong="        if len(messages) != 1 or 0 > len(",
+        red=(WIRE + "test_the_short_way_says_what_the_long_one_says",),
+    ),
+    Control(
+        name="surplus-taken-into-an-answer",
+        promise="Hostile answers are bounded and not misread",
+        file="batcher/adapters/http/wire.py",
+        right='        is_whole = message.headers.get("Content-Length") == str(len(body))\n',
+        wrong="        is_whole = True\n",
+        red=(WIRE + "test_the_short_way_says_what_the_long_one_says",),
     ),
     Control(
         name="redirect-followed-with-the-key",
@@ -788,6 +827,8 @@ CONTROLS = (
         right="                headers = echoes.blotted_headers(",
         wrong="""\
                 if message.code // 100 == 3:
+                    import aiohttp
+
                     key = {"X-API-Key": self._key().reveal()}
                     async with aiohttp.request("GET", message.headers["Location"], headers=key):
                         pass
@@ -1050,7 +1091,7 @@ CONTROLS = (
         name="new-plan-queues-what-is-being-read",
         promise="No look is too early, too late or left out",
         file="batcher/core/schedule.py",
-        right="        waits = id(item) in self._places\n",
+        right="        waits = item in self._places\n",
         wrong="        waits = True\n",
         red=(
             LOOKS + "test_a_job_that_is_being_read_is_not_queued_again",
@@ -1061,16 +1102,16 @@ CONTROLS = (
         name="unlikely-jobs-starve",
         promise="No look is too early, too late or left out",
         file="batcher/core/schedule.py",
-        right="        if now - since <= PATIENCE_S:\n",
-        wrong="        if now >= since:\n",
+        right="        if now - place.due <= PATIENCE_S:\n",
+        wrong="        if now >= place.due:\n",
         red=("tests/core/test_schedule.py::test_nothing_waits_for_ever_behind_higher_ranks",),
     ),
     Control(
         name="jobs-hammered-by-a-sharp-plan",
         promise="No look is too early, too late or left out",
         file="batcher/engine/polling/looks.py",
-        right="max(not_before_s or 0.0, PAUSE_MIN_S)",
-        wrong="not_before_s or 0.0",
+        right="            age_s = max(age_s, watch.seen_s + PAUSE_MIN_S)\n",
+        wrong="            pass\n",
         red=(LOOKS + "test_a_sharp_plan_hammers_nobody",),
     ),
     Control(
@@ -1304,7 +1345,7 @@ CONTROLS = (
     # --- Pace ----------------------------------------------------------------------------------
     Control(
         name="back-at-once-after-a-throttle",
-        promise="A 429 holds everybody and costs no attempt",
+        promise="A limit that is met holds everybody, and a 429 costs no attempt",
         file="batcher/core/pacing/gate.py",
         right="            self._ramp.begin(self._closed_s)\n",
         wrong="",
@@ -1314,15 +1355,64 @@ CONTROLS = (
         ),
     ),
     Control(
+        name="prepared-submits-leave-through-a-closed-gate",
+        promise="A limit that is met holds everybody, and a 429 costs no attempt",
+        file="batcher/engine/withdraw.py",
+        right="            is_refused = not gate.is_probe(ticket)\n",
+        wrong="            is_refused = False\n",
+        red=(PLACES + "test_what_was_prepared_does_not_leave_through_a_gate_that_closed",),
+    ),
+    Control(
+        name="intents-written-long-before-they-leave",
+        promise="What never left is not in doubt",
+        file="batcher/engine/lanes/places.py",
+        right="int(room * AHEAD_S / self._answer_s)",
+        wrong="AHEAD_MAX",
+        red=(PLACES + "test_nothing_is_prepared_long_before_it_is_sent",),
+    ),
+    Control(
         name="short-waits-taken-at-their-word",
-        promise="A 429 holds everybody and costs no attempt",
+        promise="A limit that is met holds everybody, and a 429 costs no attempt",
         file="batcher/core/pacing/gate.py",
-        right="        wait = max(wait, self._again_s())\n",
-        wrong="",
+        right="        return max(wait, self._again_s())\n",
+        wrong="        return wait\n",
         red=(
             GATE + "test_a_storm_with_short_waits_costs_few_probes",
             PACE + "test_a_storm_costs_few_refusals_and_the_pace_comes_back",
         ),
+    ),
+    Control(
+        name="limits-taken-for-strays",
+        promise="A limit that is met holds everybody, and a 429 costs no attempt",
+        file="batcher/core/pacing/strays.py",
+        right="        return passed >= RARE and held <= HELPS * passed\n",
+        wrong="        return True\n",
+        red=(
+            "tests/core/test_strays.py::test_where_holding_helps_the_lane_is_held",
+            "tests/core/test_strays.py::test_what_is_frequent_is_no_accident",
+            "tests/engine/test_strays.py::"
+            "test_a_limit_is_met_hardly_more_often_than_without_any_doubt",
+        ),
+    ),
+    Control(
+        name="walls-tried-for-long",
+        promise="A limit that is met holds everybody, and a 429 costs no attempt",
+        file="batcher/core/pacing/suspicion.py",
+        right="        return self.against >= TRIALS\n",
+        wrong="        return self.against >= 10 * TRIALS\n",
+        red=(
+            GATE + "test_without_one_on_its_way_two_requests_try",
+            "tests/engine/test_strays.py::"
+            "test_a_wall_sees_two_trials_and_then_nothing_until_the_time_it_named",
+        ),
+    ),
+    Control(
+        name="old-answers-clear-a-429",
+        promise="A limit that is met holds everybody, and a 429 costs no attempt",
+        file="batcher/core/pacing/suspicion.py",
+        right="        return start > self.start\n",
+        wrong="        return start > 0\n",
+        red=(GATE + "test_what_left_before_says_nothing_of_a_limit",),
     ),
     Control(
         name="no-retry-quota",
@@ -1494,7 +1584,7 @@ CONTROLS = (
     Control(
         name="key-handed-to-the-last-command",
         promise="The key goes nowhere else",
-        file="batcher/cli/last_words.py",
+        file="batcher/cli/night/last_words.py",
         right="        if name not in secret and key.reveal() not in value\n",
         wrong="        if name not in KEPT_BACK\n",
         red=("tests/cli/test_night.py::test_a_good_end_is_told_to_the_command_and_to_nobody_else",),
@@ -1522,6 +1612,23 @@ CONTROLS = (
         right='        why = str(why).partition(":")[0]\n',
         wrong="        pass\n",
         red=(HTTP + "test_a_key_in_what_is_not_http_is_not_passed_on",),
+    ),
+    # --- A run that never was ------------------------------------------------------------------
+    Control(
+        name="refused-run-taken-away-with-its-rows",
+        promise="One owner",
+        file="batcher/cli/driving/beginning.py",
+        right="            if is_refused and is_new and not _has_rows(directory):\n",
+        wrong="            if is_refused and is_new:\n",
+        red=("tests/cli/test_beginning.py::test_a_run_with_a_row_stays",),
+    ),
+    Control(
+        name="lock-of-a-directory-that-went-away",
+        promise="One owner",
+        file="batcher/adapters/rundir.py",
+        right="            if not (_is_at(lock, self._lock) and _is_at(alive, self._alive)):\n",
+        wrong="            if False:\n",
+        red=(RUNDIR + "test_a_lock_that_was_taken_away_owns_nothing",),
     ),
     # --- Several workers -----------------------------------------------------------------------
     Control(

@@ -19,7 +19,7 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from batcher.cli.values import instant
+from batcher.cli.flags.values import instant
 from batcher.core.errors import Lost
 from batcher.core.exchange import Request, Response, Transport
 from batcher.core.model import StopReason

@@ -242,10 +242,11 @@ class Prices:
         """No price now: with `--max-cost` the rows wait for it, else they do without."""
         context, gate = self._context, self.lane.gate
         now, wait_s = context.clock.now(), getattr(verdict, "retry_after_s", None)
+        own_s = 0.0
         context.tally(verdict.error)
         if isinstance(verdict, Later) and verdict.throttled:
             context.recorder.count("throttled")
-            gate.throttled(now, wait_s, question)
+            own_s = gate.throttled(now, wait_s, question)
         else:
             self._count_failure(question, wait_s)
 
@@ -259,7 +260,7 @@ class Prices:
             context.control.halt(Stop(StopReason.UNAVAILABLE, message))
             self._release(question, self._put_back)
         else:
-            self.lane.add(question, now)
+            self.lane.add(question, now + own_s)
 
     async def _key_refused(self, question: Question, error: RowError, turn: int) -> None:
         """No price under this key: ask under another one if there is one, else end."""
