@@ -1390,8 +1390,10 @@ CONTROLS = (
         red=(
             "tests/core/test_strays.py::test_where_holding_helps_the_lane_is_held",
             "tests/core/test_strays.py::test_what_is_frequent_is_no_accident",
-            "tests/engine/test_strays.py::"
-            "test_a_limit_is_met_hardly_more_often_than_without_any_doubt",
+            (
+                "tests/engine/test_strays.py::"
+                "test_a_limit_is_met_hardly_more_often_than_without_any_doubt"
+            ),
         ),
     ),
     Control(
@@ -1402,8 +1404,10 @@ CONTROLS = (
         wrong="        return self.against >= 10 * TRIALS\n",
         red=(
             GATE + "test_without_one_on_its_way_two_requests_try",
-            "tests/engine/test_strays.py::"
-            "test_a_wall_sees_two_trials_and_then_nothing_until_the_time_it_named",
+            (
+                "tests/engine/test_strays.py::"
+                "test_a_wall_sees_two_trials_and_then_nothing_until_the_time_it_named"
+            ),
         ),
     ),
     Control(
