@@ -8,23 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 
 def loop_time() -> float:
     """Return the event loop's seconds.
 
     As `anyio.current_time` does, which looks for its backend each time, at ten times the cost; the
-    HTTP client ties us to asyncio anyway.
+    HTTP client ties us to asyncio anyway. Who asks for every request keeps the loop, because
+    before Python 3.12 finding it costs a system call.
     """
     return asyncio.get_running_loop().time()
 
 
 class Clock:
-    """The real clock."""
+    """The real clock, of one event loop: the one that it is asked in first."""
+
+    def __init__(self) -> None:
+        self._loop_time: Callable[[], float] | None = None  # finding the loop costs a system call
 
     def now(self) -> float:
         """Return the event loop's time in seconds."""
-        return asyncio.get_running_loop().time()
+        if self._loop_time is None:
+            self._loop_time = asyncio.get_running_loop().time
+
+        return self._loop_time()
 
     def wall(self) -> float:
         """Return epoch seconds."""
@@ -43,6 +51,7 @@ class LoopClock(Clock):
     """A clock whose wall time is the event loop's: for runs on virtual time."""
 
     def __init__(self, start: float = 1_700_000_000.0) -> None:
+        super().__init__()
         self._start = start
 
     def wall(self) -> float:

@@ -151,7 +151,7 @@ class Groups:
 
     async def _hear(self) -> None:
         """Wait for the bell."""
-        self._bell = Alarm()
+        self._bell = Alarm(loop=self._loop)
         await self._bell
 
     def _ring(self) -> None:

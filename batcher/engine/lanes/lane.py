@@ -15,6 +15,7 @@ that are open. Work that prepares takes its place when it is ready to send, all 
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -25,7 +26,6 @@ import anyio.lowlevel
 from batcher.core.pacing.gate import Gate
 from batcher.core.schedule import RankedSchedule, Schedule
 from batcher.engine.alarm import Alarm
-from batcher.engine.clock import loop_time
 from batcher.engine.lanes.places import AHEAD_MAX, Places
 from batcher.engine.lanes.ports import Cap, Pace, Scout, Watcher, Work
 from batcher.engine.lanes.pump import Nap, Permits
@@ -66,6 +66,7 @@ class Lane(Generic[T]):
         self.retries: Retries[T] = Retries(gate)
         self.places: Places[T] = Places(workers, gate, asked_for=prepares)
         self._workers = WORKERS * (workers + (AHEAD_MAX if prepares else 0))
+        self._loop = asyncio.get_running_loop()
         self._permits = Permits(pace)
         self._cap = cap
         self._held = held  # told for how long the gate or the cap holds the lane
@@ -137,7 +138,7 @@ class Lane(Generic[T]):
 
     async def _worker(self, work: Work[T], on_failure: Callable[[Exception], None] | None) -> None:
         while True:
-            began = loop_time()
+            began = self._loop.time()
             item = self._take(began)
             if item is None:
                 await self._rest()
@@ -185,11 +186,8 @@ class Lane(Generic[T]):
             watcher.ended(item, took_s)
 
     def _answered(self, item: T) -> float:
-        """Let another request start, if one may: by a worker that rests, or else by the pump.
-
-        Return how long that of *item* was open.
-        """
-        now = loop_time()
+        """Let another request start, if one may; return how long that of *item* was open, in s."""
+        now = self._loop.time()
         self.taken -= 1
         took_s = self.places.free(item, now)
         if not (self._permits.have(now) and self._wake_worker(now)) and not self._nap.is_deep:
@@ -248,7 +246,7 @@ class Lane(Generic[T]):
 
     async def _rest(self) -> None:
         """Let the pump know that a worker is free, and wait to be woken."""
-        alarm = Alarm()
+        alarm = Alarm(loop=self._loop)
         self._resting.append(alarm)
         self._nap.wake()
         await alarm
@@ -264,7 +262,7 @@ class Lane(Generic[T]):
 
     async def _pump(self) -> None:
         while True:
-            now = loop_time()
+            now = self._loop.time()
             delay = self._delay_s(now)
             if delay > 0:
                 await self._nap.take(now, delay)
@@ -274,7 +272,7 @@ class Lane(Generic[T]):
                 await self._permits.fetch(min(self.places.items_max(now), len(self._schedule)))
 
             if self._permits.left:
-                self._wake_worker(loop_time())
+                self._wake_worker(self._loop.time())
 
             await anyio.lowlevel.checkpoint()
 

@@ -9,13 +9,13 @@ crash, so nothing is written down long before it can leave.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from math import ceil
 from typing import Generic, TypeVar
 
 from batcher.core.pacing.gate import Gate
 from batcher.engine.alarm import Alarm
-from batcher.engine.clock import loop_time
 
 T = TypeVar("T")
 
@@ -29,6 +29,7 @@ class Places(Generic[T]):
     """The places of one lane. With `asked_for` an item has its own when it takes it, not before."""
 
     def __init__(self, most: int, gate: Gate, *, asked_for: bool) -> None:
+        self._loop = asyncio.get_running_loop()
         self._gate = gate
         self.most = most  # requests that may be open; somebody may hold it lower for a while
         self.asked_for = asked_for
@@ -60,12 +61,12 @@ class Places(Generic[T]):
 
     async def take(self, item: T) -> None:
         """Wait until the request of *item* may be open; it is to be sent at once then."""
-        now = loop_time()
+        now = self._loop.time()
         if not self._queue and self.open < self.room(now):
             self.give(item, now)
             return
 
-        place = item, Alarm()
+        place = item, Alarm(loop=self._loop)
         self._queue.append(place)
         try:
             await place[1]
