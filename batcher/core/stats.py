@@ -8,6 +8,13 @@ from dataclasses import dataclass, field
 from batcher.core.binding import Held
 from batcher.core.model import ErrorKind, Stop
 
+TAKEN_BACK = "submits_taken_back"  # a counter: intents whose submit never left this machine
+
+
+def submits_of(counters: Mapping[str, int]) -> int:
+    """Return how many submits left, or may have left, from the journal's counters."""
+    return counters.get("submits", 0) - counters.get(TAKEN_BACK, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class LaneView:

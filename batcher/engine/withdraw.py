@@ -13,6 +13,7 @@ from batcher.core.backoff import Backoff
 from batcher.core.events import Withdraw
 from batcher.core.lifecycle import Move
 from batcher.core.model import StopReason, Ticket
+from batcher.core.stats import TAKEN_BACK
 from batcher.core.verdict import Halt, Later
 from batcher.engine.context import Context
 from batcher.engine.lanes.headroom import HELD
@@ -74,6 +75,7 @@ class Withdrawals:
     async def unsent(self, ticket: Ticket) -> None:
         """Take an intent back: the submit never left this process."""
         self.no_job(ticket)
+        self._context.recorder.count(TAKEN_BACK)
         self._lane.gate.idle(ticket)
         with anyio.CancelScope(shield=True):
             await self._context.recorder.commit(

@@ -23,6 +23,7 @@ from batcher.core.binding import Held
 from batcher.core.lifecycle import State
 from batcher.core.model import Stop, iso
 from batcher.core.money import amount
+from batcher.core.stats import submits_of
 from batcher.report.held import HeldBack, held_back_of
 
 NAME = "summary.json"
@@ -132,7 +133,7 @@ def summary_of(
         waiting=waiting,
         jobs_accepted=count("jobs_accepted"),
         jobs_claimed=count("jobs_claimed"),
-        submits=count("submits"),
+        submits=submits_of(counters),
         status_reads=count("status_reads"),
         throttled=count("throttled"),
         refunds=Refunds(

@@ -11,6 +11,7 @@ import pytest
 from batcher.core.exchange import Request, Response, Transport
 from batcher.core.pacing.gate import Gate
 from batcher.core.pacing.suspicion import TRIALS
+from batcher.core.stats import TAKEN_BACK, submits_of
 from batcher.engine.lanes.lane import Lane
 from batcher.engine.lanes.places import AHEAD_MAX
 from tests.engine.harness import Night
@@ -172,6 +173,6 @@ async def test_what_was_prepared_does_not_leave_through_a_gate_that_closed(tmp_p
     assert night.counts() == {"succeeded": 600}
     assert api.refused <= PLACES + TRIALS  # which show that the first was no stray one
     counters = night.counters()
-    taken_back = counters["submits"] - counters["submit_requests"]
-    assert 0 < taken_back <= AHEAD_MAX
+    assert 0 < counters[TAKEN_BACK] <= AHEAD_MAX
+    assert submits_of(counters) == counters["submit_requests"] == 600 + api.refused
     night.assert_no_row_paid_twice()

@@ -12,7 +12,7 @@ from typing import Any, Final
 from batcher.core.errors import UsageError
 from batcher.core.lifecycle import OUTCOMES, State
 from batcher.core.pacing.rates import parse_rate
-from batcher.core.stats import LaneView, Snapshot
+from batcher.core.stats import LaneView, Snapshot, submits_of
 from batcher.report.advice import meaning_of
 from batcher.report.lines import cost_text, left_text, limit_share
 from batcher.report.page.verdict import sentence_of, stop_of, tone_of, word_of
@@ -47,7 +47,7 @@ def frame_of(shot: Snapshot, currency: str | None = None) -> Frame:
         "pending": sum(shot.count(state) for state in WAITING),
         "in_flight": shot.in_flight,
         "in_flight_max": shot.in_flight_max,
-        "submits": shot.counters.get("submits"),  # None: not known, and not 0
+        "submits": submits_of(shot.counters) if shot.counters else None,  # not known, and not 0
         "throttled": shot.count("throttled"),
         "lanes": [_lane(lane) for lane in shot.lanes],
         "errors": [[str(kind), error.count] for kind, error in often[:KINDS_MAX]],
