@@ -62,6 +62,7 @@ class Submitter:
             Means(
                 request=self._request,
                 answer=self._answer,
+                is_recalled=self._back.is_recalled,
                 slow_down=self._back.slow_down,
                 accept=self._accepted,
                 adopt=self._adopted,

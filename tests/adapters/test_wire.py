@@ -9,6 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 from hypothesis import example, given
@@ -211,3 +212,42 @@ async def test_a_connection_that_is_told_to_end_is_closed(monkeypatch: pytest.Mo
         async with transport_to(server.url) as transport:
             await transport.send(STATUS, timeout_s=PATIENCE_S)
             assert await anyio.to_thread.run_sync(gone.acquire, True, PATIENCE_S / 2)
+
+
+@pytest.mark.parametrize("when", ["at once", "while idle"])
+@pytest.mark.parametrize("surplus", [b"H", b"HTTP/1.1 2", b"HTTP/1.1 202 X\r\nX: "])
+async def test_a_part_of_an_answer_that_nobody_asked_for_ends_its_connection(
+    surplus: bytes, when: str
+) -> None:
+    """Also behind an answer that aiohttp has read: its parser would keep that part to itself."""
+    leave, left = threading.Event(), threading.Event()
+    packed = b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+
+    def talkative(peer: Peer) -> None:
+        peer.request()
+        if when == "at once":
+            peer.send(packed, surplus)
+        else:
+            peer.send(packed)
+            leave.wait(PATIENCE_S)
+            peer.send(surplus)
+
+        left.set()
+        peer.request()  # it never comes
+        peer.answer(200, b'{"honest":0}')
+
+    def honest(peer: Peer) -> None:
+        peer.request()
+        peer.answer(200, b'{"honest":1}')
+
+    with hostile(talkative, honest) as server:
+        async with transport_to(server.url) as transport:
+            await transport.send(STATUS, timeout_s=PATIENCE_S)
+            leave.set()
+            assert await anyio.to_thread.run_sync(left.wait, PATIENCE_S)
+            for _ in range(10):  # what has come is read meanwhile
+                await anyio.lowlevel.checkpoint()
+
+            answer = await transport.send(STATUS, timeout_s=PATIENCE_S)
+
+    assert (server.connections, answer.body) == (2, b'{"honest":1}')

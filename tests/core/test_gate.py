@@ -287,6 +287,20 @@ def test_without_one_on_its_way_two_requests_try(busy: Gate, told_s: tuple[float
     assert busy.is_probing
 
 
+def test_an_outage_behind_a_429_closes_the_lane_like_any_other(busy: Gate) -> None:
+    """Trials that fail tell nothing of a limit, but eight failures in a row are an outage."""
+    busy.started("refused")
+    busy.throttled(100.0, 1.0, "refused")
+    for n in range(FAILURES_MAX):
+        assert busy.wait_s(100.0) == 0
+        busy.started(n)
+        busy.failed(100.0, n)
+
+    assert busy.wait_s(100.0) > 0
+    assert busy.why == "failing"
+    assert busy.is_probing
+
+
 def test_what_left_before_says_nothing_of_a_limit(busy: Gate) -> None:
     """Only a request that left after the refused one shows that the API takes any."""
     for item in ("before", "refused", "after"):
@@ -306,11 +320,12 @@ def test_what_is_on_its_way_is_not_waited_for_without_end(busy: Gate) -> None:
         busy.started(item)
 
     busy.throttled(100.0, 30.0, "refused")
-    for n in range(3):
+    trials = [object() for _ in range(3)]  # each stays: a gate knows it by its id
+    for n, trial in enumerate(trials):
         now = 100.0 + n * TELL_S
         assert 0 < busy.wait_s(now) <= TELL_S
         assert busy.wait_s(now + TELL_S) == 0
-        busy.started(f"trial {n}")
+        busy.started(trial)
 
 
 def test_a_storm_closes_the_lane_without_a_trial(busy: Gate) -> None:

@@ -8,12 +8,16 @@ from random import Random
 import anyio
 import pytest
 
+from batcher.core.errors import Lost
 from batcher.core.exchange import Request, Response, Transport
+from batcher.core.model import Stop, StopReason
 from batcher.core.pacing.gate import Gate
 from batcher.core.pacing.suspicion import TRIALS
 from batcher.core.stats import TAKEN_BACK, submits_of
 from batcher.engine.lanes.lane import Lane
 from batcher.engine.lanes.places import AHEAD_MAX
+from batcher.engine.run import Run
+from tests.engine.askable import AskableNight
 from tests.engine.harness import Night
 from tests.engine.test_lane import Free
 
@@ -176,3 +180,80 @@ async def test_what_was_prepared_does_not_leave_through_a_gate_that_closed(tmp_p
     assert 0 < counters[TAKEN_BACK] <= AHEAD_MAX
     assert submits_of(counters) == counters["submit_requests"] == 600 + api.refused
     night.assert_no_row_paid_twice()
+
+
+class Losing:
+    """A quick API: the answer to every second first submit is lost; from the *most*-th on 429."""
+
+    def __init__(self, inner: Transport, most: int) -> None:
+        self._inner = inner
+        self._most = most
+        self._opens_at = 0.0
+        self._seen: set[str] = set()
+        self.sent = self.refused = 0
+
+    async def send(self, request: Request, *, timeout_s: float) -> Response:
+        """Answer after two milliseconds."""
+        if request.method == "GET":
+            return await self._inner.send(request, timeout_s=timeout_s)
+
+        key = dict(request.headers)["Idempotency-Key"]
+        again = key in self._seen
+        self._seen.add(key)
+        self.sent += 1
+        mine = self.sent
+        await anyio.sleep(0.002)
+        if mine == self._most:
+            self._opens_at = anyio.current_time() + 30.0
+
+        if anyio.current_time() < self._opens_at:
+            self.refused += 1
+            return Response(429, b"{}", {"retry-after": "30"})
+
+        if not again and mine % 2:
+            raise Lost("cut")
+
+        return await self._inner.send(request, timeout_s=timeout_s)
+
+
+def losing(folder: Path, most: int) -> tuple[AskableNight, Losing]:
+    """Return a night with it."""
+    night = AskableNight(folder, faults="duration=5,idempotent=3600", honoured_s=3_600.0)
+    night.settings = {"connections": PLACES, "in_flight": 600, "rate": "20000/s"}
+    night.write_urls(600)
+    api = Losing(night.transport, most)
+    night.transport = api
+    return night, api
+
+
+async def test_what_is_sent_again_does_not_leave_through_a_gate_that_closed(
+    tmp_path: Path,
+) -> None:
+    """It has waited for its place, and meanwhile a limit was met."""
+    night, api = losing(tmp_path, most=620)
+    assert await night.process() is None
+
+    assert night.counts() == {"succeeded": 600}
+    assert api.refused <= PLACES + TRIALS
+
+
+async def test_nothing_is_sent_again_after_a_signal(tmp_path: Path) -> None:
+    """What waits for a place has not left."""
+    night, api = losing(tmp_path, most=0)
+    sent = 0
+
+    async def interrupt(run: Run) -> None:
+        nonlocal sent
+        while api.sent < 640:  # noqa: ASYNC110  # virtual time
+            await anyio.sleep(0.001)
+
+        run.control.interrupt(Stop(StopReason.INTERRUPTED, "signal"))
+        sent = api.sent
+        await anyio.sleep_forever()
+
+    await night.process(interrupt)
+
+    assert api.sent == sent
+    await night.process()
+    night.assert_no_row_paid_twice()
+    night.assert_every_paid_job_is_known()

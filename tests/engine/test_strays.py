@@ -11,6 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batcher.core.errors import Lost
+from batcher.core.exchange import Request, Response, Transport
+from batcher.core.pacing.gate import FAILURES_MAX
 from batcher.core.pacing.rates import parse_rate
 from tests.engine.bed import Bed, Server, bucket, fixed, sliding, spiteful, storm, stray
 from tests.engine.harness import Night
@@ -168,3 +171,41 @@ def test_a_run_with_stray_429s_takes_hardly_longer(tmp_path: Path) -> None:
     assert rough_s <= 1.33 * calm_s  # 2.4 times without any doubt
     most = max(fields["attempts"]["submit"] for fields in night.records("succeeded"))
     assert most <= 1 + tally["submit 429"]
+
+
+class Failing:
+    """An API that refuses one submit and then answers none any more."""
+
+    def __init__(self, inner: Transport, taken: int) -> None:
+        self._inner = inner
+        self._left = taken
+        self.lost = 0
+
+    async def send(self, request: Request, *, timeout_s: float) -> Response:
+        """Answer, or lose it."""
+        await anyio.sleep(0.05)
+        if request.method == "GET" or self._left > 0:
+            self._left -= request.method == "POST"
+            return await self._inner.send(request, timeout_s=timeout_s)
+
+        self._left -= 1
+        if self._left == -1:
+            return Response(429, b"{}", {"retry-after": "1"})
+
+        self.lost += 1
+        raise Lost("reset")
+
+
+def test_an_outage_behind_a_429_puts_few_rows_in_doubt(tmp_path: Path) -> None:
+    """Each is money: an outage is met by a few probes, whatever was doubted before it."""
+
+    async def main() -> None:
+        night = Night(tmp_path, faults="duration=4")
+        night.write_urls(1_000)
+        api = night.transport = Failing(night.transport, taken=60)
+        stop = await night.process(rate="40/s", in_flight=1_000, max_outage_s=300.0)
+        assert stop is not None
+        assert night.counts() == {"in_doubt": api.lost, "succeeded": 60}
+        assert api.lost <= 2 * FAILURES_MAX + 8
+
+    run_virtual(main)

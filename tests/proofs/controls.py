@@ -656,8 +656,8 @@ CONTROLS = (
         name="outage-met-at-full-speed",
         promise="Retries are bounded",
         file="batcher/core/pacing/gate.py",
-        right="        elif self._failures >= FAILURES_MAX and not self._probing:\n",
-        wrong="        elif self._failures >= 1_000_000 and not self._probing:\n",
+        right="        elif self._failures >= FAILURES_MAX and not self._is_closed:\n",
+        wrong="        elif self._failures >= 1_000_000 and not self._is_closed:\n",
         red=(
             GATE + "test_many_failures_in_a_row_close_it_to_probes",
             RUN + "test_an_outage_ends_the_run_and_spends_few_rows",
@@ -1352,6 +1352,25 @@ CONTROLS = (
         red=(
             GATE + "test_after_the_probe_the_lane_comes_back_along_a_line",
             PACE + "test_nothing_starts_before_the_time_that_a_429_names",
+        ),
+    ),
+    Control(
+        name="outage-behind-a-429-met-at-full-speed",
+        promise="A limit that is met holds everybody, and a 429 costs no attempt",
+        file="batcher/core/pacing/gate.py",
+        right="self._failures >= FAILURES_MAX and not self._is_closed:",
+        wrong="self._failures >= FAILURES_MAX and not self._probing:",
+        red=("tests/engine/test_strays.py::test_an_outage_behind_a_429_puts_few_rows_in_doubt",),
+    ),
+    Control(
+        name="second-tries-leave-through-a-closed-gate",
+        promise="A limit that is met holds everybody, and a 429 costs no attempt",
+        file="batcher/engine/doubt/resend.py",
+        right="        if self._means.is_recalled(ticket):\n",
+        wrong="        if False:\n",
+        red=(
+            PLACES + "test_what_is_sent_again_does_not_leave_through_a_gate_that_closed",
+            PLACES + "test_nothing_is_sent_again_after_a_signal",
         ),
     ),
     Control(

@@ -58,6 +58,9 @@ class Pool(Connector):
 
     def keep(self, wire: Wire) -> None:
         """Keep a connection that was not closed for the next request, if it can have one more."""
+        if wire.transport is not None and not wire.rest():
+            wire.force_close()
+
         if self._waiters or wire.transport is None or wire.should_close:
             wire.lease.release()
             return

@@ -21,6 +21,8 @@ from aiohttp.http import HttpResponseParser, RawResponseMessage
 CHUNK_BYTES = 65_536
 WITHOUT_BODY = (204, 304)  # whatever length they tell (RFC 9110, 6.4.1)
 
+NEXT = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"  # read from where the last answer ended
+
 Answer = tuple[RawResponseMessage, bytes]  # its head, and its body
 
 
@@ -50,6 +52,23 @@ class Wire(ResponseHandler):
             return False
 
         return not self._poll(0)
+
+    def rest(self) -> bool:
+        """Read nothing that is not asked for; return whether nothing followed the last answer.
+
+        What aiohttp's parser has of a head that nobody asked for is seen by nobody: it would be
+        lost, and its end be taken for an answer. So it must be able to read a whole one now.
+        """
+        parser, self._parser = self._parser, None
+        if parser is None:
+            return True
+
+        try:
+            messages, _, _ = parser.feed_data(NEXT)
+        except Exception:  # it was in the middle of something
+            return False
+
+        return len(messages) == 1 and len(messages[0][0].raw_headers) == 1
 
     def listen(self, *, is_head: bool = False) -> None:
         """Let aiohttp read the next answer. It is `read()`.

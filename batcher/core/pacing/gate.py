@@ -116,7 +116,7 @@ class Gate:
             self._starts += 1
             self._out[id(item)] = self._starts
 
-        if self._probing and self._suspicion is None:
+        if self._is_closed:
             self._probe = _ANYONE if item is None else item
 
     def succeeded(self, item: object = None) -> None:
@@ -158,7 +158,7 @@ class Gate:
         if self._ends_probe(item):
             self._probes_failed += 1
             self.close_until(now + PROBE.delay_s(self._probes_failed, self._rng), FAILING)
-        elif self._failures >= FAILURES_MAX and not self._probing:
+        elif self._failures >= FAILURES_MAX and not self._is_closed:
             self.close_until(now + PROBE.delay_s(0, self._rng), FAILING)
 
     def throttled(self, now: float, wait_s: float | None, item: object = None) -> float:
@@ -248,6 +248,11 @@ class Gate:
             return self._suspicion.is_later(self._out.get(id(item), 0))
 
         return self._probing and self._is_probe(item)
+
+    @property
+    def _is_closed(self) -> bool:
+        """Whether it is closed, or tries one request at a time; not while a 429 is doubted."""
+        return self._probing and self._suspicion is None
 
     def _asked_s(self, wait_s: float | None) -> float:
         """Return how long to wait after a 429 that named *wait_s*."""

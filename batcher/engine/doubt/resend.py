@@ -38,6 +38,7 @@ class Means:
 
     request: Callable[[Ticket, int], Request]  # of one attempt of a row; raises `RowUnusable`
     answer: Callable[[Ticket, Request], Coroutine[Any, Any, SubmitVerdict | Stuck]]
+    is_recalled: Callable[[Ticket], bool]  # it would meet the refusal that another one met
     slow_down: Callable[[Ticket, Later], float]  # as an answer asks; how long the row waits
     accept: Callable[[Ticket, Accepted], Coroutine[Any, Any, None]]
     adopt: Callable[[Ticket, Accepted], Coroutine[Any, Any, None]]  # of a row that was held
@@ -135,6 +136,11 @@ class Resends:
         """Send the attempt of *ticket* once more."""
         await self._lane.places.take(ticket)
         context, attempt = self._context, self._open[ticket.row.n]
+        if self._means.is_recalled(ticket):
+            self._lane.gate.idle(ticket)
+            self._again(ticket, 0.0)
+            return
+
         try:
             request = self._means.request(ticket, ticket.generation)
         except RowUnusable:  # not what left the first time: it proves nothing
@@ -184,11 +190,15 @@ class Resends:
 
         if isinstance(verdict, Halt) or attempt.tries >= TRIES_MAX:
             await self._give_up(ticket)
-        elif self._context.control.halted.is_set():
+        else:
+            self._again(ticket, max(RETRY.delay_s(attempt.tries, self._context.rng), own_s))
+
+    def _again(self, ticket: Ticket, delay_s: float) -> None:
+        """Queue the attempt for another try, unless nothing is submitted any more."""
+        if self._context.control.halted.is_set():
             self.drop(ticket)
         else:
-            pause_s = RETRY.delay_s(attempt.tries, self._context.rng)
-            self._lane.add(ticket, self._context.clock.now() + max(pause_s, own_s))
+            self._lane.add(ticket, self._context.clock.now() + delay_s)
 
     async def _give_up(self, ticket: Ticket) -> None:
         """Its key did not help: the row is as much in doubt as before."""
