@@ -301,6 +301,18 @@ def test_an_outage_behind_a_429_closes_the_lane_like_any_other(busy: Gate) -> No
     assert busy.is_probing
 
 
+def test_an_outage_behind_a_429_takes_nothing_off_the_wait_it_named(busy: Gate) -> None:
+    """What is asked again sooner than the API asked may count as an offence."""
+    busy.started("refused")
+    busy.throttled(100.0, 50.0, "refused")
+    for n in range(FAILURES_MAX):
+        busy.started(n)
+        busy.failed(100.0, n)
+
+    assert busy.wait_s(100.0) >= 50.0
+    assert busy.is_probing
+
+
 def test_what_left_before_says_nothing_of_a_limit(busy: Gate) -> None:
     """Only a request that left after the refused one shows that the API takes any."""
     for item in ("before", "refused", "after"):

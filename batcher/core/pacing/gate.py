@@ -208,8 +208,8 @@ class Gate:
 
     def close_until(self, at: float, why: str) -> None:
         """Let nothing start before *at*, and then one request at a time until one goes well."""
-        if self._suspicion is not None and why == THROTTLED:
-            at = max(at, self._suspicion.until)
+        if self._suspicion is not None:
+            self.hold_until(self._suspicion.until, THROTTLED)
 
         self.hold_until(at, why)
         self._probing, self._suspicion = True, None
