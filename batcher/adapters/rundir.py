@@ -75,18 +75,25 @@ class RunDirectory:
         return any((self.path / name).exists() for name in OUTCOME_NAMES)
 
     def create(self) -> None:
-        """Make the directory, private, or find it as it is.
+        """Make the directory, private, or find it as it is: whoever made it chose its mode.
 
         Raises `UsageError` if it cannot be made, or holds something that is not a run.
         """
         self.refuse_others()
         try:
             if not self.is_run:
-                self.path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-                self.path.chmod(PRIVATE_FOLDER)
+                self._make()
                 sync_directory(self.path.parent)
         except OSError as error:
             raise UsageError(f"run directory {self.path}: {error.strerror}") from error
+
+    def _make(self) -> None:
+        try:
+            self.path.mkdir(mode=PRIVATE_FOLDER, parents=True)
+            self.path.chmod(PRIVATE_FOLDER)  # whatever the umask took away
+        except FileExistsError:
+            if not self.path.is_dir():
+                raise
 
     def refuse_others(self) -> None:
         """Raise `UsageError` if there is something that is no run; nothing is made or changed."""
@@ -103,7 +110,7 @@ class RunDirectory:
         """What a crash leaves before there is a `run.toml` is a lock and hidden files."""
         names = (found.name for found in self.path.iterdir())
         stranger = next((n for n in names if n != self._lock.name and not n.startswith(".")), None)
-        if stranger is not None:
+        if stranger is not None and not self.is_run:  # nobody has begun one here by now
             raise UsageError(
                 f"run directory {self.path}: has {stranger!r} in it, but no run.toml;"
                 " name an empty or a new directory"
@@ -150,20 +157,40 @@ class RunDirectory:
     def forget(self, beside: Collection[str] = ()) -> None:
         """Take away what the owner of a new run made for it, *beside* among it; for its owner.
 
-        Outcome files go before the journal: a process that dies here leaves no run that looks as if
-        its journal were lost. Where there is anything else nothing is touched.
+        The owner of a run with shards owns these, too. Outcome files go before journals: a process
+        that dies here leaves no run that looks as if its journal were lost. Hidden files of others
+        stay, as they may at the start; where there is anything else nothing is touched.
         """
         journal = self.journal.name
-        names = (*OUTCOME_NAMES, f"{journal}-wal", f"{journal}-shm", journal, *beside)
-        own = (self.summary, self.log, self.open_mark, self.run_file, self._lock, self._alive)
+        names = (f"{journal}-wal", f"{journal}-shm", journal, *beside, self.summary.name)
+        own = (self.log, self.open_mark, self.run_file, self._lock, self._alive)
         with contextlib.suppress(OSError):
             self.downloads.rmdir()
 
         with contextlib.suppress(OSError):
-            mine = {*names, *(path.name for path in own)}
-            if {found.name for found in self.path.iterdir()} <= mine:
-                for path in (*(self.path / name for name in names), *own):
-                    path.unlink(missing_ok=True)
+            mine = {*OUTCOME_NAMES, *names, self.shards.name, *(path.name for path in own)}
+            found = {path.name for path in self.path.iterdir()}
+            if all(name in mine or name.startswith(".") for name in found):
+                self._unlink(OUTCOME_NAMES)
+                self._forget_shards(beside)
+                self._unlink((*names, *(path.name for path in own)))
+
+    def found_shards(self) -> list[RunDirectory]:
+        """Return the directories of the shards that are there, in order."""
+        return [RunDirectory(path) for path in sorted(self.shards.glob("*"))]
+
+    def _forget_shards(self, beside: Collection[str]) -> None:
+        """Raises `OSError` if something stays in one."""
+        for shard in self.found_shards():
+            shard.forget(beside)
+            shard.path.rmdir()
+
+        with contextlib.suppress(FileNotFoundError):
+            self.shards.rmdir()
+
+    def _unlink(self, names: Collection[str]) -> None:
+        for name in names:
+            (self.path / name).unlink(missing_ok=True)
 
     def is_owned(self) -> bool:
         """Whether a living process owns the directory; asking neither disturbs nor writes."""

@@ -48,7 +48,8 @@ class Job:
     def opened(self) -> Iterator[Secret]:
         """Own the run directory, with everything in it that the run begins with; yield the key."""
         key = self.read_key()
-        with owned(self.directory, () if self.rows is None else (NAME,)):
+        beside = () if self.rows is None else (NAME,)
+        with owned(self.directory, beside, self.frozen.download):
             begin_or_resume(self.directory, self.frozen, self.settings)
             if self.rows is not None:
                 write_rows(self.directory.path / NAME, self.rows)

@@ -219,7 +219,8 @@ class Feed:
                 context.notices.tell(
                     "rows.changed_late",
                     f"line {entry.line}, row {entry.id!r}: changed after it was sent; it stays as "
-                    "sent, and so do others like it (see log.jsonl). A new id makes it a new row",
+                    "sent, and so does any other like it (see log.jsonl). A new id makes it a new "
+                    "row",
                     once="changed_late",
                 )
             case _:  # repeated, and rejected

@@ -68,8 +68,8 @@ OTHER = {"file_url": "https://shop.example/other.jpg"}
 PENDING = {f"{n}": 1 for n in range(SENT, ROWS)}
 GONE = "rows that are no longer in the manifest are not sent; they stay pending: "
 LATE = (
-    "changed after it was sent; it stays as sent, and so do others like it (see log.jsonl). A new "
-    "id makes it a new row"
+    "changed after it was sent; it stays as sent, and so does any other like it (see log.jsonl). A "
+    "new id makes it a new row"
 )
 CHANGED = (
     "has changed since the run began and waits to be submitted; put it back, or pass "

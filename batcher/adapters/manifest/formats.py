@@ -14,6 +14,7 @@ import orjson
 
 from batcher.adapters.manifest.lines import (
     BLANK,
+    NOT_UTF8,
     TOO_LONG,
     BadLine,
     Line,
@@ -62,8 +63,15 @@ def json_lines(opened: Opened) -> Lines:
 
 
 def _not_json(number: int, text: bytes, raw: bytes, error: orjson.JSONDecodeError) -> BadLine:
-    reason = f"is not JSON: {error.msg} (character {error.colno})"
-    return bad_line(number, reason if raw.endswith(b"\n") else TORN, text)
+    is_torn = not raw.endswith(b"\n")
+    try:
+        text.decode()
+    except UnicodeDecodeError as fault:
+        if not is_torn or fault.end < len(text):  # a torn line may end within a character
+            return bad_line(number, NOT_UTF8, text)
+
+    reason = TORN if is_torn else f"is not JSON: {error.msg} (character {error.colno})"
+    return bad_line(number, reason, text)
 
 
 def text_lines(opened: Opened) -> Lines:
@@ -80,7 +88,7 @@ def _text_line(number: int, raw: bytes) -> Line | BadLine:
     try:
         text = raw.decode()
     except UnicodeDecodeError:
-        return bad_line(number, "is not UTF-8", raw)
+        return bad_line(number, NOT_UTF8, raw)
 
     key = "file_url" if text.lower().startswith(("http://", "https://")) else "file"
     return Line(number, {key: text})

@@ -21,6 +21,7 @@ from batcher.core.settings import LINE_BYTES_MAX, RAW_CHARS_MAX
 BOM = b"\xef\xbb\xbf"
 BLANK = b" \t\r\n"
 DRAIN_BYTES = 65_536
+NOT_UTF8 = "is not UTF-8; save the file as UTF-8"
 TOO_LONG = f"is longer than {LINE_BYTES_MAX:,} bytes"
 
 

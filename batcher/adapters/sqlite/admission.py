@@ -222,9 +222,9 @@ class _Desk:
                 *(reading.encoded_error(entry.problem), entry.base, entry.body),
             )
         )
-        return Admission(
-            entry, standing, Ticket(Row(n, entry.id, entry.line, entry.body, entry.base))
-        )
+        line = n if entry.line == n else entry.line  # one number instead of two equal ones
+        row = Row(n, entry.id, line, entry.body, entry.base)
+        return Admission(entry, standing, Ticket(row))
 
     def _ticket(self, known: _Known, entry: Entry) -> Ticket:
         """Make the ticket of a pending row, with its history if it was submitted before."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from batcher.adapters.merged import MARK
 from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import differences, read_run_file, write_run_file
 from batcher.cli.failure import leaf_of
@@ -23,21 +24,23 @@ from batcher.report.progress import NAME as PROGRESS
 
 
 @contextmanager
-def owned(directory: RunDirectory, beside: Collection[str] = ()) -> Iterator[None]:
+def owned(
+    directory: RunDirectory, beside: Collection[str] = (), download: str | None = None
+) -> Iterator[None]:
     """Own a run directory, made if need be, inside the block; *beside*: files that it puts there.
 
-    Raises `RunBusy` if another process has it.
+    *download* is the folder that the run fetches into. Raises `RunBusy` if another process has it.
     """
-    made = [path for path in (directory.path, *directory.path.parents) if not path.exists()]
+    made = _missing(directory.path)
+    made_for_files = [] if download is None else _missing(Path(download))
     directory.create()
     with directory.lock(time.time()):
         is_new = not directory.is_run
         try:
             yield
         except Exception as error:
-            is_refused = isinstance(leaf_of(error), UsageError)
-            if is_refused and is_new and not _has_rows(directory):
-                directory.forget((PROGRESS, METRICS_NAME, *beside))
+            if is_new and _is_refusal(leaf_of(error)):
+                _take_away(directory, (PROGRESS, METRICS_NAME, MARK, *beside), made_for_files)
                 _remove_empty(made)
 
             raise
@@ -62,19 +65,35 @@ def refuse_another_run(directory: RunDirectory, frozen: Frozen) -> None:
             )
 
 
-def _has_rows(directory: RunDirectory) -> bool:
-    """Whether the run got as far as a row; also if that cannot be told."""
-    if directory.shards.exists():
-        return True
+def _is_refusal(error: BaseException) -> bool:
+    """Whether it is a person's mistake, also one that a worker told."""
+    return isinstance(error, BatcherError) and error.exit_code == UsageError.exit_code
 
-    try:
-        return counters_of([directory]).get("rows", 0) > 0
-    except BatcherError:
-        return True
+
+def _take_away(
+    directory: RunDirectory, beside: Collection[str], made_for_files: Collection[Path]
+) -> None:
+    """Take a new run away, unless it got as far as a row or somebody works on a part of it."""
+    with contextlib.suppress(BatcherError), ExitStack() as locks:  # whatever cannot be told stays
+        shards = directory.found_shards()
+        for shard in shards:
+            locks.enter_context(shard.lock(time.time()))
+
+        parts = [directory, *shards]
+        if any(part.rescue.exists() for part in parts) or counters_of(parts).get("rows", 0):
+            return
+
+        _remove_empty(made_for_files)
+        directory.forget(beside)
+
+
+def _missing(folder: Path) -> list[Path]:
+    """Return those of a folder and the folders around it that are not there, innermost first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 def _remove_empty(folders: Collection[Path]) -> None:
-    """Remove folders, the innermost first, as far as nothing is in them."""
-    with contextlib.suppress(OSError):
-        for folder in folders:
+    """Remove those folders, the innermost first, in which nothing is."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
             folder.rmdir()

@@ -97,7 +97,10 @@ def _choices(directory: RunDirectory) -> str:
 @click.option("--from", "source", metavar="FILE", help=f"{FROM_HELP} ID<tab>JOB_ID, or JSON.")
 @click.option("--note", default="", help="On what evidence; it is kept in the journal.")
 def adopt(run: str, row_id: str | None, job_id: str | None, source: str | None, note: str) -> int:
-    """Give the row ID the job JOB_ID that you found for it; `resume` then follows that job."""
+    """Give the row ID the job JOB_ID that you found for it; `resume` then follows that job.
+
+    A job that the API does not know fails the row for good: look twice at what you type.
+    """
     from batcher.engine.books.decide import adopt as adopt_row
 
     if (row_id is None or job_id is None) == (source is None):
@@ -112,6 +115,7 @@ def adopt(run: str, row_id: str | None, job_id: str | None, source: str | None, 
             adopt_row(part.journal, part.outcomes, row, job, note=note, at=time.time())
 
     _tell(directory, len(pairs), "will be followed by the job you gave")
+    say("a job that the API does not know fails its row for good")
     return 0
 
 

@@ -101,7 +101,7 @@ def command(manifest: str, **flags: Any) -> int:
     if manifest == STDIN and sys.stdin.isatty():
         say("reading the manifest from the terminal; end it with Ctrl-D")
 
-    with owned(directory):
+    with owned(directory, download=frozen.download):
         begin_or_resume(directory, frozen, settings)
         screen = screen_of(flags)
         key_file = flags["api_key_file"]
