@@ -175,13 +175,13 @@ class RunDirectory:
                 self._forget_shards(beside)
                 self._unlink((*names, *(path.name for path in own)))
 
-    def found_shards(self) -> list[RunDirectory]:
+    def shards_there(self) -> list[RunDirectory]:
         """Return the directories of the shards that are there, in order."""
         return [RunDirectory(path) for path in sorted(self.shards.glob("*"))]
 
     def _forget_shards(self, beside: Collection[str]) -> None:
         """Raises `OSError` if something stays in one."""
-        for shard in self.found_shards():
+        for shard in self.shards_there():
             shard.forget(beside)
             shard.path.rmdir()
 

@@ -35,8 +35,8 @@ HINTS: dict[str, str] = {
     ErrorKind.UNAUTHORIZED: "Put the right key in place; `resume` goes on.",
     ErrorKind.FORBIDDEN: "See in the account what the key may do; `resume` goes on.",
     ErrorKind.OUT_OF_CREDITS: "Top the account up; `resume` goes on.",
-    ErrorKind.NOT_FOUND: "The API does not know the job (any more). Ask its support with the job id; "
-    "one that a person gave (`batcher doubt adopt`) may be mistyped.",
+    ErrorKind.NOT_FOUND: "The API does not know the job (any more). Ask its support with the "
+    "job id; one that a person gave (`batcher doubt adopt`) may be mistyped.",
     ErrorKind.REJECTED: "Mostly the input: is the picture there, public, of a size and kind that "
     "the API takes? `batcher refunds` says whether the money came back.",
     ErrorKind.THROTTLED: "Somebody else may use the same account. A lower `--rate` avoids it.",

@@ -31,13 +31,11 @@ def merged(shots: Sequence[Snapshot]) -> Snapshot:
     if len(shots) == 1:
         return shots[0]
 
-    totals = [shot.rows_total for shot in shots]
-    known = [total for total in totals if total is not None]
     return Snapshot(
         at=max(shot.at for shot in shots),
         elapsed_s=max(shot.elapsed_s for shot in shots),
         counters=merged_counters(shot.counters for shot in shots),
-        rows_total=sum(known) if len(known) == len(totals) else None,
+        rows_total=_rows_total(shots),
         in_flight=sum(shot.in_flight for shot in shots),
         in_flight_max=sum(shot.in_flight_max for shot in shots),
         lanes=_lanes(shots),
@@ -51,6 +49,22 @@ def merged(shots: Sequence[Snapshot]) -> Snapshot:
         reading=any(shot.reading for shot in shots),
         notices=tuple(notice for shot in shots for notice in shot.notices),
     )
+
+
+def _rows_total(shots: Sequence[Snapshot]) -> int | None:
+    """Return the rows of the run; until all parts have read it, the guess of the whole, or more.
+
+    Parts guess the same share: rows that one has beyond its share are missing in another's.
+    """
+    totals = [shot.rows_total for shot in shots if shot.rows_total is not None]
+    if len(totals) < len(shots):
+        return None
+
+    guesses = [shot.rows_total or 0 for shot in shots if shot.reading]
+    if not guesses:
+        return sum(totals)
+
+    return max(min(guesses) * len(shots), sum(shot.count("rows") for shot in shots))
 
 
 def _lanes(shots: Sequence[Snapshot]) -> tuple[LaneView, ...]:

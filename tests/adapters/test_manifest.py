@@ -106,7 +106,8 @@ def test_duplicate_keys_let_the_last_win(tmp_path: Path) -> None:
         (b'{"id":"a"} {"id":"b"}', "not JSON"),
         (b'{"n":NaN}', "not JSON"),
         (b'{"n":1e999}', "not JSON"),
-        (b'{"t":"\xff"}', "not JSON"),
+        (b'{"t":"\xff"}', "is not UTF-8; save the file as UTF-8"),
+        (b'{"t":"caf\xe9"}', "is not UTF-8; save the file as UTF-8"),
         (b'{"t":"\\ud800"}', "not JSON"),
         (b"[1]", "not an object"),
         (b'"text"', "not an object"),
@@ -142,6 +143,14 @@ def test_a_torn_last_line_is_told_apart(tmp_path: Path) -> None:
     assert problem(entries[2]).startswith("line 3 is incomplete")
     assert "still being written" in problem(entries[2])
     assert read(write(tmp_path, b'{"id":"a"}'))[0].problem is None
+
+
+def test_a_line_torn_within_a_character_is_torn(tmp_path: Path) -> None:
+    """A last line whose last character is half there is incomplete; with a wrong one it is not."""
+    (torn,) = read(write(tmp_path, '{"id":"café'.encode()[:-1]))
+    (latin,) = read(write(tmp_path, '{"id":"café"}'.encode("latin-1")))
+    assert problem(torn).startswith("line 1 is incomplete")
+    assert problem(latin) == "line 1 is not UTF-8; save the file as UTF-8"
 
 
 def test_the_id_of_an_unreadable_line_is_of_its_bytes(tmp_path: Path) -> None:

@@ -55,13 +55,14 @@ with RunDirectory(Path(sys.argv[1])).lock(1_800_000_000.0):
 
 
 def test_the_directory_is_private_and_may_be_there(tmp_path: Path) -> None:
-    """Made with its parents, 0700 even if it was there empty, and found again when it is a run."""
+    """Made with its parents and 0700, or left as its maker wanted it; found again as a run."""
     there = tmp_path / "there"
-    there.mkdir(0o755)
-    for path in (tmp_path / "runs" / "x", there):
+    there.mkdir()
+    there.chmod(0o2775)
+    for path, mode in ((tmp_path / "runs" / "x", 0o700), (there, 0o2775)):
         directory = RunDirectory(path)
         directory.create()
-        assert path.stat().st_mode & 0o777 == 0o700
+        assert path.stat().st_mode & 0o7777 == mode
         write_run_file(directory.run_file, FROZEN, Settings())
         (path / "succeeded.jsonl").touch()
         directory.create()
@@ -116,6 +117,34 @@ def test_a_run_that_never_was_is_taken_away(tmp_path: Path) -> None:
         directory.forget(["rows.jsonl"])
 
     assert list(directory.path.iterdir()) == []
+
+
+def test_hidden_files_of_others_keep_nothing_and_stay(tmp_path: Path) -> None:
+    """What is let pass at the start is let pass at the end: only what batcher made goes."""
+    (tmp_path / ".gitkeep").touch()
+    directory = RunDirectory(tmp_path)
+    directory.create()
+    with directory.lock(0.0):
+        write_run_file(directory.run_file, FROZEN, Settings())
+        (tmp_path / "failed.jsonl").touch()
+        directory.forget()
+
+    assert [path.name for path in tmp_path.iterdir()] == [".gitkeep"]
+
+
+def test_a_run_that_begins_meanwhile_is_no_stranger(tmp_path: Path) -> None:
+    """Who looks while another process begins a run there comes to its lock, not to its files."""
+
+    class Early(RunDirectory):
+        """Looks right before the other process has its `run.toml` there."""
+
+        @property
+        def is_run(self) -> bool:
+            seen = super().is_run
+            write_run_file(self.run_file, FROZEN, Settings())
+            return seen
+
+    Early(tmp_path).refuse_others()
 
 
 # --- One owner -------------------------------------------------------------------------------

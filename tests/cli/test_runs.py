@@ -118,7 +118,10 @@ def test_the_time_is_up(shell: Shell) -> None:
 
 
 def test_rows_in_doubt_are_decided_by_a_person(shell: Shell) -> None:
-    """list shows the evidence; adopt, resubmit and fail decide; resume acts on it."""
+    """list shows the evidence; adopt, resubmit and fail decide; resume acts on it.
+
+    Who adopts is told that a job id which the API does not know fails the row for good.
+    """
     with simulated("duration=0,drop_after=0.6", seed=5) as api:
         shell.base_url = api.base_url
         first = shell.do(*shell.run_words())
@@ -144,6 +147,7 @@ def test_rows_in_doubt_are_decided_by_a_person(shell: Shell) -> None:
     codes = [adopted.returncode, taken.returncode, resubmitted.returncode, failed.returncode]
     assert codes == [0, 2, 0, 0]
     assert "job-1" in taken.stderr
+    assert "a job that the API does not know fails its row for good" in adopted.stderr
     assert (after_adopt["state"], after_adopt["pending"]) == ("stopped", 1)
     assert after_adopt["in_doubt"] == len(held) - 1
     assert status(shell).items() >= {"pending": 2, "in_doubt": 0, "failed": len(held) - 2}.items()

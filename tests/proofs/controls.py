@@ -1641,9 +1641,12 @@ CONTROLS = (
         name="refused-run-taken-away-with-its-rows",
         promise="One owner",
         file="batcher/cli/driving/beginning.py",
-        right="            if is_refused and is_new and not _has_rows(directory):\n",
-        wrong="            if is_refused and is_new:\n",
-        red=("tests/cli/test_beginning.py::test_a_run_with_a_row_stays",),
+        right=' or counters_of(parts).get("rows", 0):\n',
+        wrong=":\n",
+        red=(
+            "tests/cli/test_beginning.py::test_a_run_with_a_row_stays",
+            "tests/cli/test_beginning.py::test_workers_with_a_row_stay",
+        ),
     ),
     Control(
         name="lock-of-a-directory-that-went-away",

@@ -177,7 +177,7 @@ CASES = (
         "broken-line-appended",
         lines(lambda old: [*old, b'{"id": "sku-6", \xff}\n']),
         PENDING,
-        failed=("line 7 is not JSON",),
+        failed=("line 7 is not UTF-8; save the file as UTF-8",),
     ),
     Case(
         "still-being-written",

@@ -111,10 +111,15 @@ def test_every_kind_of_error_has_its_advice(kind: ErrorKind) -> None:
 
 
 def test_advice_is_honest() -> None:
-    """What retry cannot mend is not sent there, and a closed doubt is not opened again."""
+    """What retry cannot mend is not sent there, and a closed doubt is not opened again.
+
+    A job that the API does not know may never have been its own: people mistype.
+    """
     assert "`doubt list`" in HINTS[ErrorKind.UNKNOWN_OUTCOME].replace("batcher ", "")
     assert hint_of("unknown_outcome", "failed") == GIVEN_UP
     assert hint_of("news", "failed")
+    assert "may be mistyped" in hint_of("not_found", "failed")
+    assert "was accepted" not in hint_of("not_found", "failed")
     for kind in (ErrorKind.REJECTED, ErrorKind.INVALID_ROW, ErrorKind.INVALID_REQUEST):
         assert "retry" not in HINTS[kind]
 

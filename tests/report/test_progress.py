@@ -46,6 +46,7 @@ def test_parts_add_up_to_one_run() -> None:
     other = middle(
         elapsed_s=100.0,
         rows_total=1_000,
+        reading=False,
         eta_s=900.0,
         errors={
             ErrorKind.REJECTED: ErrorView(5, "b"),
@@ -56,7 +57,7 @@ def test_parts_add_up_to_one_run() -> None:
             LaneView("status", 10, 1.0, None, 0, 0),
         ),
     )
-    one = merged([MIDDLE, other])
+    one = merged([middle(reading=False), other])
 
     assert (one.count("succeeded"), one.rows_total, one.ended) == (2_200, 5_000, 2_340)
     assert (one.elapsed_s, one.eta_s, one.in_flight_max) == (250.0, 900.0, 400)
@@ -65,6 +66,17 @@ def test_parts_add_up_to_one_run() -> None:
     assert (lanes["submit"].limit, lanes["submit"].started) == ("360/m", 1_300)
     assert lanes["status"].closed_s is None, "it is open for one of the parts"
     assert lanes["download"] == MIDDLE.lanes[2]
+
+
+def test_rows_beyond_a_share_are_not_counted_twice() -> None:
+    """Parts guess equal shares of one manifest: what one has more of, another has less of."""
+    done = middle(rows_total=303, counters={"rows": 303}, reading=False)
+    busy = middle(rows_total=300, counters={"rows": 20})
+    assert merged([done, busy]).rows_total == 600
+    assert merged([done, middle(rows_total=310, counters={"rows": 310})]).rows_total == 620
+    assert merged([done, middle(rows_total=1, counters={"rows": 1})]).rows_total == 304
+    assert merged([done, middle(rows_total=297, reading=False)]).rows_total == 600
+    assert merged([done, middle(rows_total=None)]).rows_total is None
 
 
 @pytest.mark.parametrize(

@@ -74,8 +74,9 @@ def _take_away(
     directory: RunDirectory, beside: Collection[str], made_for_files: Collection[Path]
 ) -> None:
     """Take a new run away, unless it got as far as a row or somebody works on a part of it."""
-    with contextlib.suppress(BatcherError), ExitStack() as locks:  # whatever cannot be told stays
-        shards = directory.found_shards()
+    # What cannot be told stays.
+    with contextlib.suppress(BatcherError, OSError), ExitStack() as locks:
+        shards = directory.shards_there()
         for shard in shards:
             locks.enter_context(shard.lock(time.time()))
 

@@ -41,6 +41,7 @@ made a job and charged for it. It is never sent again on its own, because that
 might pay twice.
 """
 LABEL_CELLS = 11
+UNKNOWN_JOB = "a job that the API does not know fails its row for good"
 FROM_HELP = "Read the rows from FILE, one a line; - is standard input."
 
 
@@ -114,8 +115,7 @@ def adopt(run: str, row_id: str | None, job_id: str | None, source: str | None, 
             refuse_shared_job(parts, part, job)
             adopt_row(part.journal, part.outcomes, row, job, note=note, at=time.time())
 
-    _tell(directory, len(pairs), "will be followed by the job you gave")
-    say("a job that the API does not know fails its row for good")
+    _tell(directory, len(pairs), f"will be followed by the job you gave; {UNKNOWN_JOB}")
     return 0
 
 
