@@ -20,6 +20,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -29,6 +30,8 @@ from typing import Any
 
 import anyio
 import orjson
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from batcher.adapters.outcomes import OutcomeFiles
 from batcher.adapters.sqlite import SqliteJournal

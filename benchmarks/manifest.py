@@ -33,6 +33,8 @@ from typing import Any
 
 import orjson
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from batcher.adapters.manifest import open_manifest
 from batcher.adapters.outcomes import OutcomeFiles
 from batcher.adapters.rundir import RunDirectory
