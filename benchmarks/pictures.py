@@ -41,13 +41,13 @@ def of(lines: Sequence[Line], benchmark: str) -> list[Line]:
 
 def processor(lines: Sequence[Line]) -> str | None:
     """Draw the processor time for each job of both sides, on each loop there is a line of."""
-    last = {line["loop"]: line for line in of(lines, "throughput")}
+    last = {(line["loop"], line["connections"]): line for line in of(lines, "throughput")}
     groups = {
-        f"{side} ({loop})": {"": line[key]["cpu_us_per_job"]}
-        for loop, line in last.items()
+        f"{side} ({loop}, {connections})": {"": line[key]["cpu_us_per_job"]}
+        for (loop, connections), line in last.items()
         for side, key in (("batcher", "batcher"), ("raw loop", "raw"))
     }
-    unit = "microseconds; the raw loop keeps no promise and knows when each job ends"
+    unit = "microseconds, by loop and connections; the raw loop keeps no promise"
     return bars("Processor time for one job", unit, groups) if groups else None
 
 

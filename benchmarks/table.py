@@ -170,7 +170,7 @@ def _cell(value: object) -> str:
 
 def tables(lines: Sequence[Line]) -> str:
     """Return all tables, each with its day and machine, as Markdown."""
-    last = {(line["benchmark"], line.get("loop")): line for line in lines if "benchmark" in line}
+    last = {_kind(line): line for line in lines if "benchmark" in line}
     found = [line for name in TABLES for key, line in last.items() if key[0] == name]
     texts = []
     for line, follower in zip(found, [*found[1:], {}], strict=True):
@@ -180,6 +180,11 @@ def tables(lines: Sequence[Line]) -> str:
             texts.append(origin)
 
     return "\n\n".join(texts) + "\n"
+
+
+def _kind(line: Line) -> tuple[object, ...]:
+    """Return what lines have in common of which only the last counts."""
+    return line["benchmark"], line.get("loop"), line.get("connections")
 
 
 def _origin(line: Line) -> str:

@@ -56,6 +56,7 @@ LINES: list[dict[str, Any]] = [
     {
         "benchmark": "throughput",
         "loop": "uvloop",
+        "connections": 32,
         "batcher": {"cpu_us_per_job": 200.0},
         "raw": {"cpu_us_per_job": 135.0},
     },
