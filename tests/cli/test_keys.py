@@ -34,12 +34,18 @@ class Rotation:
         while True:
             request = peer.request()
             if request.headers["x-api-key"] == OLD:
-                self._file.write_text(NEW)
+                self._replace()
                 peer.answer(401, b'{"error":"unauthorized","message":"API key invalid"}')
             elif request.line.startswith("POST"):
                 peer.answer(202, self._job())
             else:
                 peer.answer(404, f'{{"error":"not_found","message":"{SPELT_OUT}"}}'.encode())
+
+    def _replace(self) -> None:
+        fresh = self._file.with_name(f"fresh-{threading.get_ident()}")
+        fresh.write_text(NEW)
+        fresh.chmod(0o600)
+        fresh.replace(self._file)  # at once: several answers may do it, while the file is read
 
     def _job(self) -> bytes:
         with self._lock:
