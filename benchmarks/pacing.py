@@ -1,12 +1,13 @@
 """How well a pace is kept: the limit used, the windows as the server sees them, storms, searches.
 
-Run it: `python benchmarks/pacing.py [--only pacer,keep,sockets,storm,strict,auto] [--quick]`. It
-prints one line of JSON for each scenario, and a table with `--table`.
+Run it: `python benchmarks/pacing.py [--only pacer,keep,sockets,strays,storm,strict,auto] [--quick]`.
+It prints one line of JSON for each scenario, and a table with `--table`.
 
     pacer     our pump beside two ways to use aiolimiter alone, on the wall clock
     keep      whole runs on virtual time: the share of the allowed rate that was used, and the most
               arrivals in any window of the limit, beside what it allows
     sockets   one lane over real sockets to a server in another process, which notes arrivals
+    strays    a lane on virtual time before limits and accidents, with and without doubting a 429
     storm     half a minute of 429s: refusals beyond those in flight, and when the pace is back
     strict    300 rows, 40 submits and 100 reads in any second enforced: 429s, and the ideal time
     auto      `--rate auto` against limits that nobody tells
@@ -25,12 +26,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.pacing_pump import scenarios as pump  # after the path
 from benchmarks.pacing_runs import auto, keep, storms, strict
 from benchmarks.pacing_sockets import scenarios as sockets
+from benchmarks.pacing_strays import strays
 
 Figures = dict[str, object]
 SCENARIOS: dict[str, Callable[[bool], Iterator[Figures]]] = {
     "pacer": pump,
     "keep": keep,
     "sockets": sockets,
+    "strays": strays,
     "storm": storms,
     "strict": strict,
     "auto": auto,
