@@ -1,6 +1,7 @@
 """How well a pace is kept: the limit used, the windows as the server sees them, storms, searches.
 
-Run it: `python benchmarks/pacing.py [--only keep,storm] [--quick]`. It prints one line of JSON for each scenario, and a table with `--table`.
+Run it: `python benchmarks/pacing.py [--only keep,storm] [--quick]`. It prints one line
+of JSON for each scenario, and a table with `--table`.
 
     pacer     our pump beside two ways to use aiolimiter alone, on the wall clock
     keep      whole runs on virtual time: the share of the allowed rate that was used, and the most
