@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 AIM_MIB = 150.0
 READS = 6.0
 PEERS_ROWS = 300
+TENTHS = (1, 2, 5, 10)  # of a run, that find room beside each other
 SERVICES = ("constant", "log-normal", "bimodal", "memoryless")
 POLICIES = {
     "cold": "learned, cold",
@@ -52,14 +53,16 @@ def processor(lines: Sequence[Line]) -> str | None:
 
 
 def memory_by_rows(lines: Sequence[Line]) -> str | None:
-    """Draw the memory over the rows of the manifest."""
+    """Draw the memory of the largest run over the rows that it had submitted."""
     found = of(lines, "memory by rows")
     if not found:
         return None
 
-    at = [(run["rows"], run["peak_mib"]) for run in found[-1]["runs"]]
-    title = "Memory by the rows of a manifest, 1,000 in flight"
-    return points(title, "peak resident MiB", "rows in the manifest", at, AIM_MIB)
+    largest = max(found[-1]["runs"], key=lambda run: int(run["rows"]))
+    rows, marks = largest["rows"], largest["marks_mib"].items()
+    at = [(int(n), mib) for n, mib in marks if 10 * int(n) // rows in TENTHS]
+    title = f"Memory of a run of {rows:,} rows, 1,000 in flight"
+    return points(title, "resident MiB", "rows submitted by then", at, AIM_MIB)
 
 
 def memory_in_flight(lines: Sequence[Line]) -> str | None:

@@ -68,6 +68,8 @@ def memory_by_rows(line: Line) -> Iterator[str]:
         (run["rows"], run["submitted"], run["steady_mib"], run["peak_mib"]) for run in line["runs"]
     ]
     yield from grid(("rows", "rows submitted when it was ended", "MiB then", "peak MiB"), cells)
+    marks = line["runs"][-1].get("marks_mib", {})
+    yield "MiB on the way: " + ", ".join(f"{mib} at {int(n):,}" for n, mib in marks.items()) + "."
 
 
 def memory_in_flight(line: Line) -> Iterator[str]:

@@ -60,7 +60,7 @@ LINES: list[dict[str, Any]] = [
         "batcher": {"cpu_us_per_job": 200.0},
         "raw": {"cpu_us_per_job": 135.0},
     },
-    {"benchmark": "memory by rows", "runs": [{"rows": n, "peak_mib": 60.0} for n in (10, 1_000)]},
+    {"benchmark": "memory by rows", "runs": [{"rows": 99, "marks_mib": {"50": 60.0, "99": 61.0}}]},
     {"benchmark": "memory by jobs in flight", "runs": [{"jobs": 1_000, "steady_mib": 60.0}]},
     {"benchmark": "polling", "equal": [{"shape": "constant", "reads": 6.0, "cold": 0.5}]},
     *(
