@@ -101,6 +101,21 @@ async def test_nothing_is_prepared_long_before_it_is_sent() -> None:
     assert work.most_prepared <= PLACES
 
 
+async def test_at_a_low_rate_nothing_is_ahead() -> None:
+    """Answers may be quick: what waits together for a disk that stalls would leave together."""
+    lane = make_lane(items=0)
+    work = Prepared(lane, answer_s=0.001)
+    async with anyio.create_task_group() as group:
+        group.start_soon(lane.run, work)
+        for number in range(200):
+            lane.add(str(number), 0.0)
+            await anyio.sleep(0.025)
+
+        assert work.sent > 190
+        assert lane.places.items_max(anyio.current_time()) == PLACES
+        group.cancel_scope.cancel()
+
+
 async def test_who_waits_for_a_place_and_is_cancelled_leaves_nothing_behind() -> None:
     """A queue of the dead would take the places of the living."""
     lane = make_lane(items=500)

@@ -1385,7 +1385,7 @@ CONTROLS = (
         name="intents-written-long-before-they-leave",
         promise="What never left is not in doubt",
         file="batcher/engine/lanes/places.py",
-        right="int(room * AHEAD_S / self._answer_s)",
+        right="int(self._per_s * AHEAD_S)",
         wrong="AHEAD_MAX",
         red=(PLACES + "test_nothing_is_prepared_long_before_it_is_sent",),
     ),

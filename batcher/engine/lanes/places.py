@@ -2,16 +2,17 @@
 
 Rule: no more requests are open than the lane has places. Where work waits for the disk before it
 sends (an intent must be durable before its request may leave), as many items more are taken as are
-sent during that wait. With answers of a millisecond those are several times the places; with
-uploads of seconds there are none: what was written down and is not answered is in doubt after a
-crash, so nothing is written down long before it can leave.
+sent during that wait, by what was sent lately. With answers of a millisecond those are several
+times the places; with uploads of seconds, or at a low rate, there are none: what was written down
+and is not answered is in doubt after a crash, and what waits together for a slow disk leaves
+together.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from math import ceil
+from math import ceil, exp
 from typing import Generic, TypeVar
 
 from batcher.core.pacing.gate import Gate
@@ -19,10 +20,9 @@ from batcher.engine.alarm import Alarm
 
 T = TypeVar("T")
 
-AHEAD_S = 0.01  # what starts within it is taken before it has a place: about what a write takes
+AHEAD_S = 0.02  # what starts within it is taken before it has a place: about what a write takes
 AHEAD_MAX = 64  # items, at most
-MEMORY = 16.0  # how many answers count for the time that one takes
-FIRST_S = 1.0  # that time, before there was an answer
+MEMORY_S = 0.25  # for how long what was sent counts
 
 
 class Places(Generic[T]):
@@ -35,7 +35,8 @@ class Places(Generic[T]):
         self.asked_for = asked_for
         self._since: dict[int, float] = {}  # by the id of an item whose request is open
         self._queue: deque[tuple[T, Alarm]] = deque()
-        self._answer_s = FIRST_S
+        self._per_s = 0.0  # requests that were sent lately
+        self._given = 0.0  # when the last one was
 
     @property
     def open(self) -> int:
@@ -53,11 +54,15 @@ class Places(Generic[T]):
         if not self.asked_for:
             return room
 
-        return room + min(AHEAD_MAX, int(room * AHEAD_S / self._answer_s))
+        return room + min(AHEAD_MAX, int(self._per_s * AHEAD_S))
 
     def give(self, item: T, now: float) -> None:
         """Let *item* have a place."""
         self._since[id(item)] = now
+        if self.asked_for:
+            faded = exp(min(self._given - now, 0.0) / MEMORY_S)
+            self._per_s = self._per_s * faded + 1.0 / MEMORY_S
+            self._given = now
 
     async def take(self, item: T) -> None:
         """Wait until the request of *item* may be open; it is to be sent at once then."""
@@ -83,12 +88,7 @@ class Places(Generic[T]):
         if self._queue:
             self._fill(now)
 
-        if since is None:
-            return 0.0
-
-        took_s = now - since
-        self._answer_s += (took_s - self._answer_s) / MEMORY
-        return took_s
+        return 0.0 if since is None else now - since
 
     @property
     def is_awaited(self) -> bool:
