@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from math import ceil
 
 from batcher.core.pacing.rates import parse_rate
-from tests.engine.bed import Bed, Server, bucket, fixed, sliding, stray
+from tests.engine.bed import Bed, Server, bucket, calm, fixed, in_seconds, sliding, stray
 from tests.support.clock import run_virtual
 
 Figures = dict[str, object]
 RATE, LATENCY_S = "40/s", 0.02
-
-
-def calm(_now: float) -> float | None:
-    """Take everything."""
-    return None
-
-
-def in_seconds(inner: Server) -> Server:
-    """Let a server tell whole seconds, as Retry-After does."""
-
-    def arrives(now: float) -> float | None:
-        wait_s = inner(now)
-        return None if wait_s is None else float(max(1, ceil(wait_s)))
-
-    return arrives
 
 
 def stormy(now: float) -> float | None:

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil
 from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
@@ -28,6 +29,21 @@ from batcher.engine.notices import Notices
 from tests.support.logs import Events
 
 Server = Callable[[float], float | None]  # at an arrival: None = taken, else how long to wait
+
+
+def calm(_now: float) -> float | None:
+    """Take everything."""
+    return None
+
+
+def in_seconds(inner: Server) -> Server:
+    """Let a server tell whole seconds, as Retry-After does."""
+
+    def arrives(now: float) -> float | None:
+        wait_s = inner(now)
+        return None if wait_s is None else float(max(1, ceil(wait_s)))
+
+    return arrives
 
 
 def sliding(count: int, period_s: float) -> Server:

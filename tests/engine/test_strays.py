@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil
 from pathlib import Path
 
 import anyio
@@ -15,27 +14,23 @@ from batcher.core.errors import Lost
 from batcher.core.exchange import Request, Response, Transport
 from batcher.core.pacing.gate import FAILURES_MAX
 from batcher.core.pacing.rates import parse_rate
-from tests.engine.bed import Bed, Server, bucket, fixed, sliding, spiteful, storm, stray
+from tests.engine.bed import (
+    Bed,
+    Server,
+    bucket,
+    calm,
+    fixed,
+    in_seconds,
+    sliding,
+    spiteful,
+    storm,
+    stray,
+)
 from tests.engine.harness import Night
 from tests.support.clock import run_virtual
 
 RATE = 40
 EXTRA = 12  # refusals that it may cost to find out that there is a limit, in two minutes
-
-
-def calm(_now: float) -> float | None:
-    """Take everything."""
-    return None
-
-
-def in_seconds(inner: Server) -> Server:
-    """Let a server tell whole seconds, as Retry-After does."""
-
-    def arrives(now: float) -> float | None:
-        wait_s = inner(now)
-        return None if wait_s is None else float(max(1, ceil(wait_s)))
-
-    return arrives
 
 
 def served(server: Server, latency_s: float, seconds: float = 120.0, *, doubts: bool = True) -> Bed:
@@ -48,9 +43,6 @@ def served(server: Server, latency_s: float, seconds: float = 120.0, *, doubts: 
         return bed
 
     return run_virtual(main)
-
-
-# STRAYS
 
 
 @pytest.mark.parametrize("latency_s", [0.02, 0.3])

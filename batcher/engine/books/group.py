@@ -20,6 +20,7 @@ from batcher.engine.alarm import Alarm
 GROUP_MAX = 2_000  # events in one transaction
 LOOK_S = 0.001  # a group that has not grown for so long is written
 GROUP_GOOD = 250  # events; more of them make none cheaper, so that they are written at once
+RINGS = (1, GROUP_GOOD)  # there is something to write; there is no reason to wait for more
 
 
 class Group:
@@ -87,10 +88,7 @@ class Groups:
         group = waiting[-1]
         answer: asyncio.Future[bool] = self._loop.create_future()
         group.add(event, ticket, answer)
-        if len(group.events) in (
-            1,
-            GROUP_GOOD,
-        ):  # something to write, or no reason to wait for more
+        if len(group.events) in RINGS:
             self._ring()
 
         return answer
