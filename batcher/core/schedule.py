@@ -165,6 +165,7 @@ class RankedSchedule(Schedule[T]):
         self._rank = rank
         self._ready: list[_Entry[T]] = []  # a heap of what has a rank
         self._line: deque[_Entry[T]] = deque()  # the same, by when each came in
+        self._roomy = STALE_MIN  # more places than these are worth a sweep
 
     def pop_due(self, now: float) -> T | None:
         """Take out the due item of the highest rank, or one whose patience is over."""
@@ -208,7 +209,7 @@ class RankedSchedule(Schedule[T]):
                 heappush(self._ready, place)
                 self._line.append(place)
 
-        if len(self._line) + len(self._ready) > 2 * len(self._places) + STALE_MIN:
+        if len(self._line) + len(self._ready) > self._roomy:
             self._sweep_ready()
 
     def _drop_left(self) -> None:
@@ -217,6 +218,8 @@ class RankedSchedule(Schedule[T]):
             self._line.popleft()
 
     def _sweep_ready(self) -> None:
+        """Drop what is left over; the next sweep comes when as many again have been let in."""
         self._ready = [place for place in self._ready if place.item is not None]
         self._line = deque(place for place in self._line if place.item is not None)
         heapify(self._ready)
+        self._roomy = 2 * (len(self._line) + len(self._ready)) + STALE_MIN

@@ -71,7 +71,7 @@ class Submitter:
             beside.doubts.resent,
         )
         context.jobs.on_answer = lambda: lane.reopen(BUDGET)
-        lane.scout = BalanceScout(context, lane, self.put_back)
+        lane.starts.scout = BalanceScout(context, lane, self.put_back)
 
     def put_back(self, ticket: Ticket) -> None:
         """Leave a row to a later process: it was to be submitted, or to be sent again."""

@@ -277,3 +277,28 @@ def test_moved_items_leave_nothing_behind() -> None:
 
     assert len(schedule) <= len(RANKS)
     assert len(schedule._ready) + len(schedule._line) <= 4 * len(RANKS) + STALE_MIN + RANKED_MAX
+
+
+class Swept(RankedSchedule[int]):
+    """Counts the places that its sweeps look through."""
+
+    swept = 0
+
+    def _sweep_ready(self) -> None:
+        self.swept += len(self._ready) + len(self._line)
+        super()._sweep_ready()
+
+
+def test_taking_one_costs_the_same_however_many_are_due() -> None:
+    """Where everything is due at once, what has left is swept out seldom."""
+    rng, many = Random(3), 10_000
+    schedule = Swept(lambda _number, _now: rng.random())
+    for number in range(many):
+        schedule.add(number, 0.0)
+
+    for now in range(1, many + 1):
+        assert schedule.pop_due(now / many) is not None
+
+    assert schedule.pop_due(1.0) is None
+    assert schedule.swept <= 4 * many
+    assert len(schedule._ready) + len(schedule._line) <= STALE_MIN

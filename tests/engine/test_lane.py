@@ -204,3 +204,42 @@ async def test_what_an_answer_means_holds_nobody_up() -> None:
         await lane.run(work)
 
     assert began["c"] - start < 1.02
+
+
+async def test_what_was_handed_out_is_begun_even_by_who_is_cancelled() -> None:
+    """No item is lost between the hand that gives and the one that takes."""
+    lane, work = make_lane(workers=2), Worker()
+    async with anyio.create_task_group() as group:
+        group.start_soon(lane.run, work)
+        await anyio.wait_all_tasks_blocked()
+        lane.add("handed", 0.0)
+        while lane.waiting:
+            await anyio.lowlevel.checkpoint()
+
+        assert not work.began
+        group.cancel_scope.cancel()
+
+    assert [item for item, _ in work.began] == ["handed"]
+    assert (lane.busy, lane.taken, lane.places.open) == (0, 0, 0)
+
+
+async def test_a_cap_counts_what_was_handed_out() -> None:
+    """Of many who become free at once only as many start as the day has left."""
+
+    class Day:
+        left = 3
+
+        def wait_s(self) -> float:
+            return 0.0 if self.left else 1e6
+
+        def spend(self) -> None:
+            self.left -= 1
+
+    work, day = Worker(), Day()
+    lane: Lane[str] = Lane("test", workers=8, pace=Free(), gate=Gate(Random(1)), cap=day)
+    for number in range(8):
+        lane.add(str(number), 0.0)
+
+    await serve(lane, work, 10.0)
+
+    assert len(work.began) == 3

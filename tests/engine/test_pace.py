@@ -143,7 +143,7 @@ async def test_retries_are_few_beside_first_tries_where_all_fail() -> None:
     bed = Bed(parse_rate("20/s"), lambda _now: None, latency_s=0.05)
     bed.gate.quota = RetryQuota(every_s=0.5)
     sent: dict[object, int] = {}
-    bed.lane.retries.is_one = sent.__contains__
+    bed.lane.starts.is_retry = sent.__contains__
 
     async def fail(item: object) -> None:
         sent[item] = sent.get(item, 0) + 1

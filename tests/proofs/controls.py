@@ -1099,6 +1099,14 @@ CONTROLS = (
         ),
     ),
     Control(
+        name="due-jobs-swept-again-and-again",
+        promise="Memory is flat",
+        file="batcher/core/schedule.py",
+        right="        if len(self._line) + len(self._ready) > self._roomy:\n",
+        wrong="        if len(self._line) + len(self._ready) > 2 * len(self._places) + 64:\n",
+        red=("tests/core/test_schedule.py::test_taking_one_costs_the_same_however_many_are_due",),
+    ),
+    Control(
         name="unlikely-jobs-starve",
         promise="No look is too early, too late or left out",
         file="batcher/core/schedule.py",
@@ -1463,6 +1471,14 @@ CONTROLS = (
         right="        lane.watchers.append(guard)\n",
         wrong="        pass\n",
         red=(PACE + "test_an_outage_of_a_lane_that_is_hardly_used_ends_the_run",),
+    ),
+    Control(
+        name="starts-counted-after-they-were-handed-out",
+        promise="Never faster than the rate",
+        file="batcher/engine/lanes/starts.py",
+        right="        if self.scout is not None and self._gate.is_probe(item):\n",
+        wrong="        if True:\n",
+        red=("tests/engine/test_lane.py::test_a_cap_counts_what_was_handed_out",),
     ),
     Control(
         name="windows-by-the-spread-alone",

@@ -4,9 +4,10 @@ There are four, each with its own limits: price, submit, status, download. Rule:
 by a worker that took an item out of its lane's heap with a permit, and no lane waits for another.
 
 One pump brings permits, a few at a time (it is the limiter's only caller, which keeps the limiter
-exact and cheap), and wakes a worker when something becomes due; who takes an item wakes the next if
-there is one. A busy lane needs no pump but for permits: a worker that is done takes the next item
-itself. Items are taken synchronously: nothing comes between the decision and the taking.
+exact and cheap), and hands what becomes due to workers that rest. A busy lane needs no pump but for
+permits: who is answered hands the next item to another worker, and goes on with what its own answer
+means. Items are taken synchronously and handed over, so that nothing comes between the decision and
+the taking, and nobody is woken for nothing.
 
 What goes before a request and what its answer means is mostly written down, and that waits for the
 disk; requests of others do not, so there are more workers than `places`, which bound the requests
@@ -25,11 +26,10 @@ import anyio.lowlevel
 
 from batcher.core.pacing.gate import Gate
 from batcher.core.schedule import RankedSchedule, Schedule
-from batcher.engine.alarm import Alarm
 from batcher.engine.lanes.places import AHEAD_MAX, Places
-from batcher.engine.lanes.ports import Cap, Pace, Scout, Watcher, Work
+from batcher.engine.lanes.ports import Cap, Pace, Watcher, Work
 from batcher.engine.lanes.pump import Nap, Permits
-from batcher.engine.lanes.retries import Retries
+from batcher.engine.lanes.starts import Starts
 
 T = TypeVar("T")
 
@@ -60,18 +60,15 @@ class Lane(Generic[T]):
         self.busy = 0  # items that are worked on, until all that follows is done
         self.taken = 0  # of them those that are not answered yet
         self.is_crowded = False  # something was due and found no free worker
-        self.started = 0
+        self.starts: Starts[T] = Starts(gate, cap)
         self.watchers: list[Watcher[T]] = []
-        self.scout: Scout[T] | None = None
-        self.retries: Retries[T] = Retries(gate)
         self.places: Places[T] = Places(workers, gate, asked_for=prepares)
         self._workers = WORKERS * (workers + (AHEAD_MAX if prepares else 0))
         self._loop = asyncio.get_running_loop()
         self._permits = Permits(pace)
-        self._cap = cap
         self._held = held  # told for how long the gate or the cap holds the lane
         self._schedule: Schedule[T] = Schedule()
-        self._resting: deque[Alarm] = deque()
+        self._resting: deque[asyncio.Future[T]] = deque()
         self._nap = Nap()  # the pump's; a deep one while no worker is free
         self._idle: anyio.Event | None = None  # of somebody who waits for the lane to be idle
 
@@ -116,6 +113,11 @@ class Lane(Generic[T]):
         self._nap.wake()
 
     @property
+    def started(self) -> int:
+        """Requests that started, ever."""
+        return self.starts.total
+
+    @property
     def waiting(self) -> int:
         """Items that wait for their turn."""
         return len(self._schedule)
@@ -138,25 +140,19 @@ class Lane(Generic[T]):
 
     async def _worker(self, work: Work[T], on_failure: Callable[[Exception], None] | None) -> None:
         while True:
-            began = self._loop.time()
-            item = self._take(began)
-            if item is None:
-                await self._rest()
-                continue
-
+            item = await self._rest()
             try:
-                await self._serve(item, work, began)
+                await self._serve(item, work)
             except Exception as error:
                 if on_failure is None:
                     raise
 
                 on_failure(error)
 
-    async def _serve(self, item: T, work: Work[T], began: float) -> None:
+    async def _serve(self, item: T, work: Work[T]) -> None:
         is_answered = False
         try:
-            if self.scout is None or await self._may_pass(item, self.scout):
-                self._count(item, began)
+            if not self.starts.is_scouting or await self.starts.may_go(item, self._loop.time()):
                 rest = await work(item)
                 is_answered, took_s = True, self._answered(item)
                 if rest is not None:
@@ -169,28 +165,17 @@ class Lane(Generic[T]):
 
             self._ended()
 
-    async def _may_pass(self, item: T, scout: Scout[T]) -> bool:
-        """Whether a probe is worth a request; all others are, and nobody is asked."""
-        return not self.gate.is_probe(item) or await scout.lets_pass(item)
-
-    def _count(self, item: T, now: float) -> None:
-        """Count a request that starts."""
-        self.started += 1
-        self.retries.started(item, now)
-        if self._cap is not None:
-            self._cap.spend()
-
     def _note_end(self, item: T, took_s: float) -> None:
-        self.retries.ended(item)
+        self.starts.ended(item)
         for watcher in self.watchers:
             watcher.ended(item, took_s)
 
     def _answered(self, item: T) -> float:
-        """Let another request start, if one may; return how long that of *item* was open, in s."""
+        """Let others start, if they may; return how long the request of *item* was open, in s."""
         now = self._loop.time()
         self.taken -= 1
         took_s = self.places.free(item, now)
-        if not (self._permits.have(now) and self._wake_worker(now)) and not self._nap.is_deep:
+        if not self._hand_out(now) and not self._nap.is_deep:
             self._nap.wake()
 
         return took_s
@@ -206,7 +191,7 @@ class Lane(Generic[T]):
         if not self._permits.have(now):
             return None
 
-        if self._wait_s(now) > 0 or self.taken >= self.places.items_max(now):
+        if self.starts.wait_s(now) > 0 or self.taken >= self.places.items_max(now):
             return None
 
         item = self._pop_due(now)
@@ -219,16 +204,13 @@ class Lane(Generic[T]):
         if not self.places.asked_for:
             self.places.give(item, now)
 
-        self.gate.started(item)
-        if self._permits.left:
-            self._wake_worker(now)
-
+        self.starts.begin(item, now)
         return item
 
     def _pop_due(self, now: float) -> T | None:
         """Take out what has been due longest; a retry too many waits for its own time."""
         while (item := self._schedule.pop_due(now)) is not None:
-            wait_s = self.retries.wait_s(item, now)
+            wait_s = self.starts.wait_of(item, now)
             if wait_s == 0:
                 return item
 
@@ -236,29 +218,31 @@ class Lane(Generic[T]):
 
         return None
 
-    def _wait_s(self, now: float) -> float:
-        """Return for how long the gate or the cap lets nothing start."""
-        wait = self.gate.wait_s(now)
-        if wait == 0 and self._cap is not None:
-            wait = self._cap.wait_s()
+    async def _rest(self) -> T:
+        """Wait to be handed an item. Who is cancelled has none: anyio does that to no other."""
+        hands: asyncio.Future[T] = self._loop.create_future()
+        self._resting.append(hands)
+        if self._nap.is_deep:
+            self._nap.wake()
 
-        return wait
+        return await hands
 
-    async def _rest(self) -> None:
-        """Let the pump know that a worker is free, and wait to be woken."""
-        alarm = Alarm(loop=self._loop)
-        self._resting.append(alarm)
-        self._nap.wake()
-        await alarm
+    def _hand_out(self, now: float) -> int:
+        """Hand resting workers what may start now; return how many items that were."""
+        handed = 0
+        while self._resting:
+            if self._resting[0].done():  # cancelled
+                self._resting.popleft()
+                continue
 
-    def _wake_worker(self, now: float) -> bool:
-        """Wake one worker if one rests and something is due for it; return whether."""
-        due = self._schedule.next_due() if self._resting else None
-        if due is None or due > now:
-            return False
+            item = self._take(now)
+            if item is None:
+                break
 
-        self._resting.popleft().ring()
-        return True
+            self._resting.popleft().set_result(item)
+            handed += 1
+
+        return handed
 
     async def _pump(self) -> None:
         while True:
@@ -271,9 +255,7 @@ class Lane(Generic[T]):
             if not self._permits.have(now):
                 await self._permits.fetch(min(self.places.items_max(now), len(self._schedule)))
 
-            if self._permits.left:
-                self._wake_worker(self._loop.time())
-
+            self._hand_out(self._loop.time())
             await anyio.lowlevel.checkpoint()
 
     def _delay_s(self, now: float) -> float:
@@ -290,7 +272,7 @@ class Lane(Generic[T]):
             self._nap.is_deep = not self._resting
             return float("inf")
 
-        held = self._wait_s(now)
+        held = self.starts.wait_s(now)
         if held > 0:
             self._permits.left = 0  # they were for now: kept, they would be a burst when it opens
             self._held(held)

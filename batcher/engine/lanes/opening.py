@@ -168,7 +168,7 @@ def _bound_retries(lane: Lane[Ticket], paces: Paces) -> None:
     """
     interval_s = 0.0 if paces.submit is None else paces.submit.interval_s
     lane.gate.quota = RetryQuota(min(EVERY_S, interval_s / SHARE) if interval_s else EVERY_S)
-    lane.retries.is_one = lambda ticket: ticket.spent > 0
+    lane.starts.is_retry = lambda ticket: ticket.spent > 0
 
 
 def _seek(lanes: Lanes, paces: Paces, settings: Settings, context: Context) -> None:
