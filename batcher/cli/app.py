@@ -19,7 +19,7 @@ from batcher import __version__
 from batcher.cli.ending import end
 from batcher.cli.exits import PIPE_CLOSED
 from batcher.cli.failure import ReaderGone, exit_code_of, silence_stdout
-from batcher.cli.process import prepare_process
+from batcher.cli.process import prepare_end, prepare_process
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -181,4 +181,7 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run `batcher`."""
     prepare_process()
-    cli.main(prog_name="batcher")
+    try:
+        cli.main(prog_name="batcher")
+    finally:
+        prepare_end()

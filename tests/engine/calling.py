@@ -25,7 +25,7 @@ from batcher.engine.keyring import Keyring
 from batcher.engine.parts import Parts
 from batcher.engine.run import Run
 from batcher.engine.webhooks.calls import WebhookClaims
-from batcher.engine.webhooks.hearing import open_claims
+from batcher.engine.webhooks.opening import open_claims
 from batcher.engine.webhooks.reports import CallReports
 from batcher.providers.base import Callback, Provider
 from batcher.simulator.ledger import Job

@@ -16,7 +16,7 @@ from batcher.core.errors import StorageError
 from batcher.core.journal import Entry
 from batcher.engine.lanes.caps import times_of
 from batcher.engine.webhooks.attempts import Attempts
-from batcher.engine.webhooks.hearing import kept_claims
+from batcher.engine.webhooks.opening import kept_claims
 from tests.fuzz.scratch import scratch
 
 
