@@ -1100,7 +1100,7 @@ CONTROLS = (
     ),
     Control(
         name="due-jobs-swept-again-and-again",
-        promise="Memory is flat",
+        promise="No look is too early, too late or left out",
         file="batcher/core/schedule.py",
         right="        if len(self._line) + len(self._ready) > self._roomy:\n",
         wrong="        if len(self._line) + len(self._ready) > 2 * len(self._places) + 64:\n",
