@@ -26,7 +26,7 @@ import anyio.lowlevel
 from aiolimiter import AsyncLimiter
 
 from batcher.core.pacing.rates import Rate
-from batcher.core.pacing.windows import MARGIN, Guarded, Trail, guarded
+from batcher.core.pacing.windows import Guarded, Trail, guarded, spacing_s
 
 BATCH_S = 0.005  # permits handed out together: nobody can tell 5 ms from an even spread
 SLACK_S = 0.005  # lateness made up for: timers count milliseconds, and loops are busy
@@ -56,7 +56,7 @@ class PacerStatistics:
 
 
 class Pacer:
-    """Hands out the permits of one lane, evenly spaced, `MARGIN` below its rate.
+    """Hands out the permits of one lane, evenly spaced, a little below its rate (`spacing_s`).
 
     In any window of w seconds at most rate x w + 1 requests may start, or 10 ms worth of them more
     where that is more than one; and never more than a window of the rate itself allows. What was
@@ -176,7 +176,7 @@ class _Bucket:
 
     @classmethod
     def of(cls, rate: Rate | None, share: float) -> _Bucket | None:
-        interval_s = 0.0 if rate is None else rate.interval_s * (1.0 + MARGIN)
+        interval_s = spacing_s(rate)
         if interval_s == 0:
             return None
 

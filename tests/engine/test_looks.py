@@ -132,7 +132,7 @@ async def test_scarce_reads_are_spent_where_jobs_end(tmp_path: Path) -> None:
     lags: list[float] = []
     for learns in (True, False, True):
         night = compared(
-            tmp_path / str(len(lags)), learns, 80, faults, rate="2/s", status_rate="5/s"
+            tmp_path / str(len(lags)), learns, 120, faults, rate="2/s", status_rate="5/s"
         )
         night.more |= {"memory": teacher, "past": teacher.past}
         lags.append((await reads_and_lag(night))[1])

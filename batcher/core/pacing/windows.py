@@ -4,41 +4,54 @@ Rule: of any N + 1 starts in a row the last comes at least one window after the 
 late, changed or stood still in between. An even spread alone does not give that: it may make up for
 a little lateness, and then one window sees one request too many. Times come in; nothing here waits.
 
-An API counts when a request arrives, and no two requests take equally long to get there. So a pace
-is kept `MARGIN` below its rate, and a window is held for `GUARD` of its length more than it lasts.
+An API counts when a request arrives, and no two requests take equally long to get there. So a
+window is held for `GUARD` of its length more than it lasts. One that is too large to be kept one by
+one is spread `MARGIN` below its rate instead.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from batcher.core.pacing.rates import HOUR_S, Rate
+from batcher.core.pacing.rates import HOUR_S, Rate, Window
 
-MARGIN = 0.01  # of the rate, given up so that windows hold where requests arrive
+MARGIN = 0.01  # of the rate, given up where nothing but the spread keeps the windows
 GUARD = 0.005  # of a window's length: requests of one lane arrive that much out of step
 EXACT_MAX = 500  # counts that are kept one by one; above, MARGIN is more than any lateness made up
 
 Guarded = tuple[tuple[int, float], ...]  # whole counts, and for how many seconds each holds
 
 
+def spacing_s(rate: Rate | None) -> float:
+    """Return the spacing of two starts that all windows of up to an hour need; 0 = they need none.
+
+    It is the least that they can be held with, so that what the spread gives is what they allow.
+    """
+    windows = () if rate is None else rate.windows
+    return max((_spacing_s(window) for window in windows if window.period_s <= HOUR_S), default=0.0)
+
+
+def _spacing_s(window: Window) -> float:
+    above = GUARD if _counted(window) is not None else MARGIN
+    return window.period_s / window.count * (1.0 + above)
+
+
 def guarded(rate: Rate | None) -> Guarded:
     """Return the windows of up to an hour that are kept one by one."""
-    found: list[tuple[int, float]] = []
-    for window in () if rate is None else rate.windows:
-        if window.period_s > HOUR_S:
-            continue
+    windows = () if rate is None else rate.windows
+    counted = [_counted(window) for window in windows if window.period_s <= HOUR_S]
+    return tuple((count, held_s * (1.0 + GUARD)) for count, held_s in filter(None, counted))
 
-        if window.count < 1:
-            count, period_s = 1, window.period_s / window.count
-        elif window.count == int(window.count):
-            count, period_s = int(window.count), window.period_s
-        else:
-            count, period_s = int(window.count * 10), window.period_s * 10
 
-        if count <= EXACT_MAX:
-            found.append((count, period_s * (1.0 + GUARD)))
+def _counted(window: Window) -> tuple[int, float] | None:
+    """Return a window as a whole count and its length; None if it is too large to be kept so."""
+    count, period_s = window.count, window.period_s
+    if count < 1:
+        count, period_s = 1, period_s / count
+    elif count != int(count):
+        count, period_s = int(count * 10), period_s * 10
 
-    return tuple(found)
+    return (int(count), period_s) if count <= EXACT_MAX else None
 
 
 class Trail:

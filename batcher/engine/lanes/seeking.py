@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batcher.core.pacing.finding import Change, Finder
-from batcher.core.pacing.windows import MARGIN
 from batcher.engine.context import Context
 from batcher.engine.lanes.headroom import Headroom
 from batcher.engine.lanes.lane import Lane
@@ -153,7 +152,7 @@ def seek_rate(
         room.find(change.level, change.reason)
 
     def is_used(for_s: float, started: int) -> bool:
-        return started * (1.0 + MARGIN) >= USED * finder.level * for_s
+        return started >= USED * finder.level * for_s
 
     def step_s() -> float:
         return max(STEP_S, STEP_STARTS / finder.level)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from batcher.core.pacing.rates import Rate
-from batcher.core.pacing.windows import MARGIN, Trail, guarded
+from batcher.core.pacing.windows import Trail, guarded, spacing_s
 from batcher.engine.lanes.caps import DailyCaps
 
 WEIGHTS = {"submit": 1.0, "status": 2.0}
@@ -27,7 +27,7 @@ class Total:
     """The pace of a total. Every lane takes part by a `claim`."""
 
     def __init__(self, rate: Rate) -> None:
-        self._interval_s = rate.interval_s * (1.0 + MARGIN)
+        self._interval_s = spacing_s(rate)
         self._windows = guarded(rate)
         self._trail = Trail()
         self._ready_at = float("-inf")
