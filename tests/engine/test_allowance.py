@@ -50,6 +50,24 @@ def test_reads_last_for_all_jobs(given: Load, jobs_open: int, reads: float | Non
     assert given.reads_a_job(jobs_open, 60.0) == (None if reads is None else pytest.approx(reads))
 
 
+@pytest.mark.parametrize(
+    ("given", "jobs_open", "is_over"),
+    [
+        (load("5/s", rows_wait=False, rows_ended=800), 8, True),
+        (load(None, rows_wait=False, rows_ended=800), 8, True),
+        # More than one in a hundred, more than eight, and rows that may bring more.
+        (load("5/s", rows_wait=False, rows_ended=799), 8, False),
+        (load("5/s", rows_wait=False, rows_ended=90_000), 9, False),
+        (load("5/s", rows_ended=800), 8, False),
+        # The reads of a day are somebody's.
+        (load("5/s,2000/d", rows_wait=False, rows_ended=800), 8, False),
+    ],
+)
+def test_the_last_jobs_are_few_beside_all_rows(given: Load, jobs_open: int, is_over: bool) -> None:
+    """Only then are they looked at more often, and only where nobody misses the reads."""
+    assert given.is_nearly_over(jobs_open) is is_over
+
+
 def taught(seconds: float, reads: float = 4.0) -> Looking:
     """Return what knows jobs of about one duration."""
     found = Durations()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -265,6 +266,32 @@ async def test_a_new_plan_reaches_the_jobs_that_wait(tmp_path: Path) -> None:
         assert slices == 3
         assert 8.0 < due[len(due) // 2] < 13.0
         assert run._lanes.status.waiting == len(tickets)
+
+
+async def test_the_last_jobs_of_a_run_are_looked_at_more_often(tmp_path: Path) -> None:
+    """What only the end waits for is soon seen, once its plan had it looked at; others wait."""
+    past = {"clipping png": Durations([*looks_at(12.0), *looks_at(30.0), *looks_at(90.0)])}
+    few = Load(rows_left=1, rows_wait=False, jobs_max=9, rows_ended=100)
+    with looks_of(Night(tmp_path), past=past) as (_, looks, planner):
+        now = anyio.current_time()
+        late, new = ticket_of(1, now - 50.0), ticket_of(2, now)
+        looks.accepted(late)
+        looks.began(late)
+        looks.found_pending(late, now)
+        looks.next(late, silent=False)
+        pauses_s = []
+        for load in (few, replace(few, rows_wait=True)):
+            planner.aim(load)
+            planner._retime_slice()
+            assert late.watch is not None
+            pauses_s.append(late.watch.due - now)
+
+        planner.aim(few)
+        looks.accepted(new)
+        assert new.watch is not None
+        assert pauses_s[0] == pytest.approx(1.5)
+        assert pauses_s[1] > 10.0
+        assert new.watch.due > now + 10.0
 
 
 async def test_a_job_that_is_being_read_is_not_queued_again(tmp_path: Path) -> None:

@@ -1107,6 +1107,14 @@ CONTROLS = (
         red=("tests/core/test_schedule.py::test_taking_one_costs_the_same_however_many_are_due",),
     ),
     Control(
+        name="few-rows-looked-at-all-the-time",
+        promise="No look is too early, too late or left out",
+        file="batcher/engine/polling/allowance.py",
+        right="min(LAST_JOBS, self.rows_ended * LAST_SHARE)",
+        wrong="LAST_JOBS",
+        red=("tests/engine/test_allowance.py::test_the_last_jobs_are_few_beside_all_rows",),
+    ),
+    Control(
         name="unlikely-jobs-starve",
         promise="No look is too early, too late or left out",
         file="batcher/core/schedule.py",

@@ -20,6 +20,8 @@ from batcher.core.stats import Snapshot
 from batcher.engine.lanes.caps import times_of
 from batcher.engine.lanes.opening import Lanes
 
+LAST_JOBS, LAST_SHARE = 8, 0.01  # jobs that only the end of a run waits for: at most, and of all
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -28,9 +30,19 @@ class Load:
     rows_left: float  # rows without an outcome; infinite = not known
     rows_wait: bool  # some of them were not submitted yet
     jobs_max: int  # that may be open at once
+    rows_ended: int = 0  # rows that have an outcome
     submits: Rate | None = None
     reads: Rate | None = None
     reads_of_day: Mapping[float, int] | None = None  # period of a day's cap -> reads made in it
+
+    def is_nearly_over(self, jobs_open: int) -> bool:
+        """Whether the run waits for a few last jobs, whose reads nobody will miss.
+
+        They are so few beside all rows that looking at them more often hardly counts.
+        """
+        is_few = jobs_open <= min(LAST_JOBS, self.rows_ended * LAST_SHARE)
+        is_free = self.reads is None or not self.reads.day_caps
+        return is_few and is_free and not self.rows_wait
 
     def reads_a_job(self, jobs_open: int, stay_s: float) -> float | None:
         """Return how many reads a job may take, each open for *stay_s*; None = without a limit."""
@@ -95,6 +107,7 @@ def load_of(lanes: Lanes, shot: Snapshot) -> Load:
         rows_left=inf if rows is None else max(rows - shot.ended, 1),
         rows_wait=shot.reading or lanes.submit.waiting > 0,
         jobs_max=shot.in_flight_max,
+        rows_ended=shot.ended,
         submits=lanes.submit_rate,
         reads=reads,
         reads_of_day={

@@ -27,6 +27,7 @@ CALLED = Backoff(first_s=160.0, factor=2.0, cap_s=600.0)  # looks where the API 
 CLASSES_MAX = 24  # of jobs; each remembers up to a megabyte of reads
 OTHERS = "*"  # the class of jobs whose own finds no place
 PAUSE_MIN_S = 0.5  # from one look at a job to the next, whatever they promise
+LAST_PAUSE = 0.03  # of its age: the longest pause for one of the last jobs of a run
 LUCKS = tuple((n + 0.5) / 1_000 for n in range(1_000))  # that looks have: they share the numbers
 TEACHERS, TEACHERS_PER_S = 500.0, 50.0  # jobs that teach: so many at once, and later a second
 ANSWER_S_MAX = 30.0  # a submit that was answered later does not say when its job began
@@ -59,6 +60,7 @@ class Looks:
         self.backoff = Backoff(facts.first_look_s, PAUSES_FACTOR, facts.look_cap_s)
         self.classes: OrderedDict[str, JobClass] = OrderedDict()  # the latest used is the last
         self.looks = 0  # that were learned from
+        self.is_last = False  # the jobs that are open are the last ones, and few
         self._context = context
         self._lane = lanes.status
         self._past = dict(past)
@@ -217,6 +219,9 @@ class Looks:
             watch.seen_s, ticket.reads, watch.luck, is_pioneer=watch.is_pioneer
         )
         if watch.seen_s:
+            if self.is_last:
+                age_s = min(age_s, (now - ticket.born) * (1.0 + LAST_PAUSE))
+
             age_s = max(age_s, watch.seen_s + PAUSE_MIN_S)
 
         return self._in_time(ticket, max(ticket.born + age_s, watch.not_before), now)

@@ -103,6 +103,14 @@ class Planner:
             if each.looking.aim_within(None if shares is None else shares.get(name), long_s):
                 self._renewed.add(name)
 
+        self._hurry(load.is_nearly_over(sum(jobs_open.values())))
+
+    def _hurry(self, is_last: bool) -> None:
+        """Let what waits have new times when the last jobs begin, and when rows come after all."""
+        if is_last != self._looks.is_last:
+            self._looks.is_last = is_last
+            self._renewed.update(self._looks.classes)
+
     async def _retime(self) -> None:
         """Go on giving tickets their new times."""
         for _ in range(SLICES_MAX):
