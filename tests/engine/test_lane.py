@@ -206,6 +206,33 @@ async def test_what_an_answer_means_holds_nobody_up() -> None:
     assert began["c"] - start < 1.02
 
 
+@pytest.mark.parametrize("nth", range(1, 9))
+async def test_an_answer_that_closes_the_gate_lets_nothing_more_start(nth: int) -> None:
+    """What an answer means comes before what may start because it has come."""
+    gate = Gate(Random(1))
+    lane = make_lane(workers=2, gate=gate)
+    begun: list[str] = []
+    seen: list[int] = []  # what had begun when the gate was closed, and at the end
+
+    async def act(item: str) -> None:
+        if item == str(nth):
+            gate.close_until(anyio.current_time() + 100.0, "throttled")
+            seen.append(len(begun))
+
+    async def work(item: str) -> Coroutine[Any, Any, None]:
+        begun.append(item)
+        await anyio.sleep(0.001 * (1 + len(begun) % 2))
+        return act(item)
+
+    for number in range(20):
+        lane.add(str(number), 0.0)
+
+    with anyio.move_on_after(50.0):
+        await lane.run(work)
+
+    assert [len(begun)] == seen
+
+
 async def test_what_was_handed_out_is_begun_even_by_who_is_cancelled() -> None:
     """No item is lost between the hand that gives and the one that takes."""
     lane, work = make_lane(workers=2), Worker()

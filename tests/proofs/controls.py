@@ -1406,6 +1406,17 @@ CONTROLS = (
         red=(PLACES + "test_nothing_is_prepared_long_before_it_is_sent",),
     ),
     Control(
+        name="more-started-before-an-answer-is-understood",
+        promise="A limit that is met holds everybody, and a 429 costs no attempt",
+        file="batcher/engine/lanes/lane.py",
+        right="            self._nap.wake()\n\n        return took_s\n",
+        wrong="            self._nap.wake()\n\n        self._hand_out(0.0)\n        return took_s\n",
+        red=(
+            "tests/engine/test_lane.py::"
+            "test_an_answer_that_closes_the_gate_lets_nothing_more_start",
+        ),
+    ),
+    Control(
         name="short-waits-taken-at-their-word",
         promise="A limit that is met holds everybody, and a 429 costs no attempt",
         file="batcher/core/pacing/gate.py",

@@ -4,10 +4,10 @@ There are four, each with its own limits: price, submit, status, download. Rule:
 by a worker that took an item out of its lane's heap with a permit, and no lane waits for another.
 
 One pump brings permits, a few at a time (it is the limiter's only caller, which keeps the limiter
-exact and cheap), and hands what becomes due to workers that rest. A busy lane needs no pump but for
-permits: who is answered hands the next item to another worker, and goes on with what its own answer
-means. Items are taken synchronously and handed over, so that nothing comes between the decision and
-the taking, and nobody is woken for nothing.
+exact and cheap), and hands what may start to workers that rest, whenever something becomes due or
+was answered. An item is taken and handed over in one step: nothing comes between the decision and
+the taking, and nobody is woken for nothing. All that was answered in one turn of the loop is one
+turn of the pump, and what those answers mean, such as a closing of the gate, comes before it.
 
 What goes before a request and what its answer means is mostly written down, and that waits for the
 disk; requests of others do not, so there are more workers than `places`, which bound the requests
@@ -171,11 +171,13 @@ class Lane(Generic[T]):
             watcher.ended(item, took_s)
 
     def _answered(self, item: T) -> float:
-        """Let others start, if they may; return how long the request of *item* was open, in s."""
-        now = self._loop.time()
+        """Let another request start soon; return how long that of *item* was open, in s.
+
+        Not at once: what the answer means comes before that, and it may close the gate.
+        """
         self.taken -= 1
-        took_s = self.places.free(item, now)
-        if not self._hand_out(now) and not self._nap.is_deep:
+        took_s = self.places.free(item, self._loop.time())
+        if not self._nap.is_deep:
             self._nap.wake()
 
         return took_s
@@ -227,23 +229,6 @@ class Lane(Generic[T]):
 
         return await hands
 
-    def _hand_out(self, now: float) -> int:
-        """Hand resting workers what may start now; return how many items that were."""
-        handed = 0
-        while self._resting:
-            if self._resting[0].done():  # cancelled
-                self._resting.popleft()
-                continue
-
-            item = self._take(now)
-            if item is None:
-                break
-
-            self._resting.popleft().set_result(item)
-            handed += 1
-
-        return handed
-
     async def _pump(self) -> None:
         while True:
             now = self._loop.time()
@@ -255,8 +240,24 @@ class Lane(Generic[T]):
             if not self._permits.have(now):
                 await self._permits.fetch(min(self.places.items_max(now), len(self._schedule)))
 
-            self._hand_out(self._loop.time())
-            await anyio.lowlevel.checkpoint()
+            if not self._hand_out(self._loop.time()):
+                await anyio.lowlevel.checkpoint()
+
+    def _hand_out(self, now: float) -> bool:
+        """Hand resting workers what may start now; return whether that was anything."""
+        started = self.busy
+        while self._resting:
+            if self._resting[0].done():  # cancelled
+                self._resting.popleft()
+                continue
+
+            item = self._take(now)
+            if item is None:
+                break
+
+            self._resting.popleft().set_result(item)
+
+        return self.busy > started
 
     def _delay_s(self, now: float) -> float:
         """Return how long the pump has nothing to do; infinite = until it is woken."""
