@@ -58,6 +58,7 @@ DEADLINE = "tests/engine/test_deadline.py::"
 FORECAST = "tests/core/test_forecast.py::"
 PACE = "tests/engine/test_pace.py::"
 PLACES = "tests/engine/test_places.py::"
+LANE = "tests/engine/test_lane.py::"
 SHARDS = "tests/engine/test_shards.py::"
 SEEDS = CRASH + "test_crashes_anywhere_cost_nothing"
 
@@ -1410,11 +1411,8 @@ CONTROLS = (
         promise="A limit that is met holds everybody, and a 429 costs no attempt",
         file="batcher/engine/lanes/lane.py",
         right="            self._nap.wake()\n\n        return took_s\n",
-        wrong="            self._nap.wake()\n\n        self._hand_out(0.0)\n        return took_s\n",
-        red=(
-            "tests/engine/test_lane.py::"
-            "test_an_answer_that_closes_the_gate_lets_nothing_more_start",
-        ),
+        wrong="            self._nap.wake()\n\n        self._hand_out(0)\n        return took_s\n",
+        red=(LANE + "test_an_answer_that_closes_the_gate_lets_nothing_more_start",),
     ),
     Control(
         name="short-waits-taken-at-their-word",
@@ -1497,7 +1495,7 @@ CONTROLS = (
         file="batcher/engine/lanes/starts.py",
         right="        if self.scout is not None and self._gate.is_probe(item):\n",
         wrong="        if True:\n",
-        red=("tests/engine/test_lane.py::test_a_cap_counts_what_was_handed_out",),
+        red=(LANE + "test_a_cap_counts_what_was_handed_out",),
     ),
     Control(
         name="windows-by-the-spread-alone",
