@@ -27,7 +27,7 @@ CALLED = Backoff(first_s=160.0, factor=2.0, cap_s=600.0)  # looks where the API 
 CLASSES_MAX = 24  # of jobs; each remembers up to a megabyte of reads
 OTHERS = "*"  # the class of jobs whose own finds no place
 PAUSE_MIN_S = 0.5  # from one look at a job to the next, whatever they promise
-LAST_PAUSE = 0.03  # of its age: the longest pause for one of the last jobs of a run
+LAST_PAUSE = 0.05  # of its age at a look: the longest pause for one of the last jobs of a run
 LUCKS = tuple((n + 0.5) / 1_000 for n in range(1_000))  # that looks have: they share the numbers
 TEACHERS, TEACHERS_PER_S = 500.0, 50.0  # jobs that teach: so many at once, and later a second
 ANSWER_S_MAX = 30.0  # a submit that was answered later does not say when its job began
@@ -220,7 +220,7 @@ class Looks:
         )
         if watch.seen_s:
             if self.is_last:
-                age_s = min(age_s, (now - ticket.born) * (1.0 + LAST_PAUSE))
+                age_s = min(age_s, watch.seen_s * (1.0 + LAST_PAUSE))
 
             age_s = max(age_s, watch.seen_s + PAUSE_MIN_S)
 
