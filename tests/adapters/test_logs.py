@@ -158,7 +158,7 @@ for n in range(100): log.info("more", n=n)
 log.close()
 """
     with subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-u", "-c", code],  # the last flush of all is the command's affair
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
