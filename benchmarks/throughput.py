@@ -8,6 +8,10 @@ server (`server.py`), which has the other core where there are two. A pair is on
 odd pairs begin with batcher, even ones with the loop; figures are medians over the pairs, the ratio
 that of each pair's own two.
 
+Both send the same requests: the loop is told how long jobs take, and batcher, which has never met
+this API before, looks at a job for the first time when it is done. (A run that knows an API looks
+earlier and so more often, to see the end sooner.)
+
 What starting takes is taken off: of the processor's time by a run of one row, of the time on the
 wall by a run of a fifth of the rows, for a single row waits for the first look at its job.
 
@@ -82,7 +86,8 @@ class Sides:
         limits = ("--in-flight", str(told.in_flight), "--connections", str(told.connections))
         words = run_words(manifest, directory, self._api.url, *limits, *flags)
         command = NO_UVLOOP if self._told.loop == "asyncio" else BATCHER
-        return Process([*command, *words], core=self._core, env=run_env(self._folder))
+        env = run_env(self._folder / f"state-{self._runs}")
+        return Process([*command, *words], core=self._core, env=env)
 
     def raw(self, manifest: Path) -> Process:
         """Start the loop."""

@@ -7,9 +7,10 @@ cannot exist, or nobody knows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 import anyio
 
@@ -80,16 +81,15 @@ class Submitter:
         else:
             self._back.put_back(ticket)
 
-    async def submit(self, ticket: Ticket) -> Rest | None:
+    def submit(self, ticket: Ticket) -> Awaitable[Rest | None]:
         """Submit *ticket* once, or send what was submitted once more.
 
         What the answer means is returned, to be performed.
         """
         if self.resends.has(ticket.row.n):
-            await self.resends.send(ticket)
-            return None
+            return self.resends.send(ticket)
 
-        return await self._submit(ticket)
+        return self._submit(ticket)
 
     async def _submit(self, ticket: Ticket) -> Rest | None:
         context = self._context
@@ -138,8 +138,10 @@ class Submitter:
         now, at = self._context.clock.wall(), ticket.submitted_at
         return self._context.marks.listing is not None and at is not None and now - at > LATE_S
 
-    async def _answer(self, ticket: Ticket, request: Request) -> SubmitVerdict | Stuck:
-        return await answer_of(self._context, self._beside.room, ticket, request)
+    def _answer(
+        self, ticket: Ticket, request: Request
+    ) -> Coroutine[Any, Any, SubmitVerdict | Stuck]:
+        return answer_of(self._context, self._beside.room, ticket, request)
 
     def _request(self, ticket: Ticket, generation: int) -> Request:
         """Return the request of one attempt: the same one, however often it is asked for."""
@@ -208,10 +210,10 @@ class Submitter:
 
         return Accepted(named)  # there is a job, whatever the answer says
 
-    async def _accepted(self, ticket: Ticket, verdict: Accepted) -> None:
+    def _accepted(self, ticket: Ticket, verdict: Accepted) -> Coroutine[Any, Any, None]:
         self._lane.gate.succeeded(ticket)
         self._beside.credits.accepted()
-        await self._accept(ticket, verdict)
+        return self._accept(ticket, verdict)
 
     async def _adopted(self, ticket: Ticket, verdict: Accepted) -> None:
         """Take the job of a row that was held in doubt and sent again under its key."""

@@ -12,9 +12,9 @@ have in common is made once, because this runs twice for every job.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp.http import RawResponseMessage
 
@@ -70,18 +70,23 @@ class HttpTransport:
         if self._pool is not None:
             await self._pool.close()
 
-    async def send(self, request: Request, *, timeout_s: float) -> Response:
+    def send(self, request: Request, *, timeout_s: float) -> Coroutine[Any, Any, Response]:
         """Send *request* and return its answer, whatever its status. See `Transport`."""
         if self._pool is None:
             raise ValueError("a transport is entered before it sends")
 
         start = self._heads.start(request.method, request.path)  # before a file is opened
-        if not request.files or request.json is not None:
-            return await self._send(self._pool, request, start, plain_body(request), timeout_s)
+        if request.files and request.json is None:
+            return self._send_files(self._pool, request, start, timeout_s)
 
+        return self._send(self._pool, request, start, plain_body(request), timeout_s)
+
+    async def _send_files(
+        self, pool: Pool, request: Request, start: bytes, timeout_s: float
+    ) -> Response:
         body = await body_with_files(request)
         try:
-            return await self._send(self._pool, request, start, body, timeout_s)
+            return await self._send(pool, request, start, body, timeout_s)
         finally:
             body.close()
 

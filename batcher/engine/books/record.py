@@ -33,7 +33,7 @@ from batcher.engine.notices import Notices
 
 R = TypeVar("R")
 
-LINGER_S = 0.010  # from the start of one write to that of the next
+LINGER_S = 0.025  # from the start of one write to that of the next, while a group grows
 DISK_FULL_RETRY_S = 1.0  # a try costs one write; whoever freed some space sees it go on
 
 OUTCOME_OF = {
@@ -97,16 +97,16 @@ class Recorder:
         """Add to a counter of the run; it becomes durable with the next group."""
         self._counters[name] += amount
 
-    async def commit(self, event: Event, ticket: Ticket | None = None) -> bool:
-        """Wait until *event* is durable. False: a job id that belongs to another row.
+    def commit(self, event: Event, ticket: Ticket | None = None) -> Awaitable[bool]:
+        """Say *event*, and return what is to be awaited until it is durable.
 
-        *ticket* says whose job an `Accept` brings: if it cannot be committed, it is rescued.
+        That gives False for a job id that belongs to another row. *ticket* says whose job an
+        `Accept` brings: if it cannot be committed, it is rescued.
         """
         if self.failure is not None:
-            await self._keep([(event, ticket)])
-            raise self.failure
+            return self._refuse(event, ticket, self.failure)
 
-        return await self._groups.join(event, ticket)
+        return self._groups.join(event, ticket)
 
     async def admit(self, entries: Sequence[Entry], *, allow_changed: bool) -> list[Admission]:
         """Note manifest rows and learn how each stands."""
@@ -230,6 +230,10 @@ class Recorder:
             text = "nothing more can be written: nothing new is sent, open submits are waited for"
             self._notices.tell("journal.failed", text, urgent=True)
             self._on_failure(error)
+
+    async def _refuse(self, event: Event, ticket: Ticket | None, failure: Exception) -> bool:
+        await self._keep([(event, ticket)])
+        raise failure
 
     async def _keep(self, lost: Sequence[tuple[Event, Ticket | None]]) -> None:
         lines = [self._rescue.line_of(event, ticket) for event, ticket in lost]

@@ -9,7 +9,7 @@ When a job is looked at is decided in `looks`; here is what a look means.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Unpack
 
@@ -293,7 +293,7 @@ class Poller:
             cost=verdict.cost,
         )
 
-    async def _end(self, ticket: Ticket, move: Move, **known: Unpack[Known]) -> None:
+    def _end(self, ticket: Ticket, move: Move, **known: Unpack[Known]) -> Awaitable[None]:
         """Give a row its outcome; nothing is remembered of it."""
         self._looks.forget(ticket)
-        await self._context.end(ticket, move, **known)
+        return self._context.end(ticket, move, **known)
