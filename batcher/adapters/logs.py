@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -27,6 +27,7 @@ from batcher.core.secret import Secret
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 BUFFER_BYTES = 65_536
+OWN = 3  # time, level and event come first in each line
 PLAIN_ONLY = (
     orjson.OPT_APPEND_NEWLINE
     | orjson.OPT_PASSTHROUGH_DATACLASS
@@ -78,7 +79,7 @@ class RunLog:
     ) -> None:
         self.redaction = redaction  # what it does not let pass
         self._sink = sink
-        said = _Said(sink, [_Renderer(redaction, clock)], {})
+        said = _Said(sink, _Renderer(redaction, clock))
         self.debug: Say = said.debug if level <= LEVELS["debug"] else _unsaid
         self.info: Say = said.info if level <= LEVELS["info"] else _unsaid
         self.warning: Say = said.warning if level <= LEVELS["warning"] else _unsaid
@@ -94,13 +95,21 @@ class RunLog:
 
 
 class _Said(structlog.BoundLoggerBase):
-    """structlog's logger without what its ready-made ones do for each line, two of them a job."""
+    """structlog's logger, without what its ready-made ones do for each line.
+
+    There are two lines a job, and to them nothing is bound and there is one processor: what can
+    wait is handed to it as it is, for what structlog does in between takes as long as all the rest.
+    """
+
+    def __init__(self, sink: _Sink, renderer: _Renderer) -> None:
+        super().__init__(sink, [renderer], {})
+        self._line, self._wait = renderer.line, sink.info
 
     def debug(self, event: str, /, **values: object) -> None:
-        self._proxy_to_logger("debug", event, **values)
+        self._wait(self._line("debug", event, values))
 
     def info(self, event: str, /, **values: object) -> None:
-        self._proxy_to_logger("info", event, **values)
+        self._wait(self._line("info", event, values))
 
     def warning(self, event: str, /, **values: object) -> None:
         self._proxy_to_logger("warning", event, **values)
@@ -128,18 +137,24 @@ class _Renderer:
         if "exc_info" in event:
             event = structlog.processors.format_exc_info(logger, method, event)
 
-        at = iso(self._clock())
-        head: dict[str, Any] = {"time": at, "level": method, "event": event.pop("event", None)}
-        line = {**head, **event}
-        if len(line) < len(head) + len(event):  # a value has the name of one of ours
-            line |= head
+        return self.line(method, event.pop("event", None), event)
+
+    def line(self, level: str, event: object, values: Mapping[str, object]) -> bytes:
+        """Return an event as its line."""
+        line = {"time": iso(self._clock()), "level": level, "event": event, **values}
+        if len(line) < OWN + len(values):  # a value has the name of one of ours
+            return self._taken_apart(level, event, values)
 
         plain = _encoded(line)
         if plain is not None and self._redaction.is_clean(plain):
             return plain
 
-        line = {**head, "event": self._redaction.value(head["event"])}
-        for key, value in event.items():
+        return self._taken_apart(level, event, values)
+
+    def _taken_apart(self, level: str, event: object, values: Mapping[str, object]) -> bytes:
+        told = self._redaction.value(event)
+        line = {"time": iso(self._clock()), "level": level, "event": told}
+        for key, value in values.items():
             line.setdefault(self._redaction.text(key), self._redaction.value(value))
 
         return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
