@@ -79,7 +79,12 @@ def context_of(parts: Parts, control: Control, recorder: Recorder) -> Context:
         recorder=recorder,
         control=control,
         slots=Slots(settings.in_flight),
-        jobs=JobBudget.of(settings, counters, "" if account is None else account.currency),
+        jobs=JobBudget.of(
+            settings,
+            counters,
+            "" if account is None else account.currency,
+            is_part=parts.frozen.shard is not None,
+        ),
         failures=FailureLimit.of(settings, counters, control.halt),
         clock=parts.clock,
         rng=parts.rng,

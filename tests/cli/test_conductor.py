@@ -21,6 +21,7 @@ from batcher.engine.shards.messages import (
     Seen,
     Sharing,
     Stopping,
+    UsedUp,
     decoded,
     encoded,
 )
@@ -137,6 +138,17 @@ async def test_a_worker_that_dies_is_started_again_a_few_times() -> None:
     assert started.count(1) == 1
     texts = [text for text, _ in conductor.snapshot().notices]
     assert "worker 0 was killed by SIGKILL (1); it goes on where it was" in texts
+
+
+async def test_a_part_that_is_used_up_stops_the_run_when_all_have_ended() -> None:
+    """The others go on to their end, undisturbed; then it is told whose part was too small."""
+    other = Life(takes_s=100.0)
+    conductor, _ = leading([Life(4, says=(UsedUp("it made all 2 jobs"),))], [other])
+    stop = await conductor.execute()
+    assert stop == Stop(StopReason.BUDGET, "worker 0: it made all 2 jobs")
+    assert [m for m in other.heard if isinstance(m, Stopping)] == []
+    notices = [text for text, _ in conductor.snapshot().notices]
+    assert notices == ["worker 0 ends, the others go on: it made all 2 jobs"]
 
 
 async def test_what_no_worker_can_go_on_with_ends_all() -> None:

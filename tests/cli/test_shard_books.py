@@ -7,6 +7,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import write_run_file
@@ -16,9 +19,12 @@ from batcher.cli.workers.events import Events
 from batcher.cli.workers.number import with_workers
 from batcher.cli.workers.orders import found_shards, own_settings
 from batcher.core.errors import StorageError, UsageError
+from batcher.core.money import amount, nanos
 from batcher.core.secret import Secret
 from batcher.core.settings import Frozen, Settings
 from batcher.engine.session import open_session
+from batcher.engine.shards.refusals import cannot_share
+from batcher.providers import provider_named
 from tests.support.logs import Events as LogEvents
 
 
@@ -76,17 +82,46 @@ def test_what_is_counted_is_shared_out() -> None:
     assert [each.connections for each in own] == [11, 11, 10]
 
 
+@given(st.integers(2, 64), st.integers(0, 10**7), st.integers(0, 10**13))
+def test_parts_of_a_budget_are_the_budget(shards: int, jobs: int, cost: int) -> None:
+    """However many workers: what they may make and spend together is what was allowed, exactly."""
+    settings = Settings(max_jobs=jobs, max_cost=amount(cost), max_failures="5")
+    own = [own_settings(settings, shard, shards) for shard in range(shards)]
+    assert sum(each.max_jobs or 0 for each in own) == jobs
+    assert sum(nanos(each.max_cost or 0.0) for each in own) == cost
+    assert {each.max_failures for each in own} == {None}  # who leads counts them
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (Settings(max_jobs=3), "--max-jobs 3 is less than one for each of 4 workers"),
+        (Settings(max_cost=9.0), "--max-cost: prices are asked for by one process only"),
+        (Settings(max_cost=3.0, cost_per_job=1.0), "--max-cost 3 is less than one job for each"),
+        (Settings(max_cost=4.0, cost_per_job=1.0, max_jobs=4, max_failures="1%"), None),
+    ],
+)
+def test_a_budget_is_shared_where_each_worker_has_a_job(settings: Settings, told: str) -> None:
+    """A part that allows no job at all is refused, and so is a price that has to be asked for."""
+    settings = replace(settings, rate="100/s", status_rate="100/s")
+    why = cannot_share(frozen_of(Path("m.jsonl")), settings, provider_named("removit", {}), 4)
+    assert (why or "").startswith(told or "")
+    assert (why is None) == (told is None)
+
+
 def frozen_of(manifest: Path) -> Frozen:
     """Return a run of this manifest."""
     return Frozen(provider="removit", base_url="https://a.example", manifest=str(manifest))
 
 
 @pytest.mark.parametrize(
-    ("rows", "rate", "told"),
+    ("rows", "settings", "told"),
     [
-        (10, "2000/s", "10 rows are too few"),
-        (30_000, "250/s", "it is fast enough for 250/s"),
-        (30_000, "auto", "--rate auto is counted by one process"),
+        (10, Settings(rate="2000/s"), "10 rows are too few"),
+        (30_000, Settings(rate="250/s"), "it is fast enough for 250/s"),
+        (30_000, Settings(rate="auto"), "--rate auto is counted by one process"),
+        (30_000, Settings(rate="2000/s", max_jobs=9), "may leave a part of --max-jobs unused"),
+        (30_000, Settings(rate="2000/s", max_cost=9.0), "may leave a part of --max-cost unused"),
     ],
 )
 def test_auto_takes_one_process_where_that_is_enough(
@@ -94,7 +129,7 @@ def test_auto_takes_one_process_where_that_is_enough(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     rows: int,
-    rate: str,
+    settings: Settings,
     told: str,
 ) -> None:
     """--workers auto says why it does not use every core."""
@@ -102,7 +137,7 @@ def test_auto_takes_one_process_where_that_is_enough(
     manifest = tmp_path / "m.txt"
     manifest.write_text("https://a.example/1.jpg\n" * rows)
     run = RunDirectory(tmp_path / "run")
-    frozen = with_workers(frozen_of(manifest), Settings(rate=rate), "auto", run)
+    frozen = with_workers(frozen_of(manifest), settings, "auto", run)
     assert frozen.shards is None
     assert told in capsys.readouterr().err
 

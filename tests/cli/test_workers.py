@@ -110,6 +110,39 @@ def test_several_workers_do_what_one_does(shell: Shell) -> None:
     assert merged_as_the_shards(shell.folder / "w3")
 
 
+def test_a_budget_holds_over_all_workers(shell: Shell) -> None:
+    """21 jobs and no more are made of 60 rows; with a larger number the run goes on to its end."""
+    shell.write_manifest(60)
+    with simulated("duration=0") as api:
+        shell.base_url = api.base_url
+        first = shell.do(*shell.run_words("--workers", "2", "--max-jobs", "21"))
+        made = [jobs_of(shell.folder / RUN / "shards" / number) for number in ("00", "01")]
+        stop = json.loads((shell.folder / RUN / "summary.json").read_text())["stopped"]
+        second = shell.do("resume", RUN, "--max-jobs", "none")
+
+    assert first.returncode == 4, first.stderr
+    assert "jobs of its part of --max-jobs; resume with a larger number" in first.stderr
+    assert stop["reason"] == "budget"
+    assert made == [11, 10]
+    assert second.returncode == 0, second.stderr
+    assert api.counts["jobs"] == 60
+
+
+def test_failures_of_all_workers_count_together(shell: Shell) -> None:
+    """Ten of all rows failed: no worker submits more, though none had ten of its own."""
+    shell.write_manifest(400)
+    with simulated("duration=0,rejected=1") as api:
+        shell.base_url = api.base_url
+        words = ("--workers", "2", "--rate", "40/s", "--max-failures", "10")
+        done = shell.do(*shell.run_words(*words))
+
+    assert done.returncode == 4, done.stderr
+    stopped = json.loads((shell.folder / RUN / "summary.json").read_text())["stopped"]
+    assert stopped["reason"] == "failure_limit"
+    assert stopped["message"].endswith("rows failed; --max-failures 10")
+    assert 10 < len(records(shell.folder / RUN)["failed"]) < 300
+
+
 def test_workers_and_their_leader_may_be_killed(shell: Shell) -> None:
     """kill -9 of the leader, then of a worker: no row is paid twice, none is lost, files whole.
 
@@ -250,13 +283,12 @@ def test_events_of_all_workers_are_one_stream(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--max-jobs", "5"], "--max-jobs is counted by one process only"),
+        (["--max-jobs", "1"], "--max-jobs 1 is less than one for each of 2 workers"),
         (["--rate", "100/s,900/d"], "counts days"),
         (["--rate", "1/s"], "less than one for each of 2 workers"),
         (["--in-flight", "1"], "--in-flight 1 is less than one for each"),
-        (["--max-cost", "5", "--cost-per-job", "1"], "--max-cost is counted"),
+        (["--max-cost", "1.5", "--cost-per-job", "1"], "--max-cost 1.5 is less than one job"),
         (["--on-doubt", "resubmit", "--max-duplicates", "1"], "--on-doubt resubmit is counted"),
-        (["--max-failures", "5%"], "--max-failures is counted"),
         (["--rate", "auto"], "--rate auto is counted"),
         (["--workers", "65"], "at most 64"),
     ],

@@ -7,7 +7,9 @@ import pytest
 from batcher.core.errors import UsageError
 from batcher.core.lifecycle import State
 from batcher.core.model import ErrorKind, RowError, Stop, StopReason
+from batcher.core.money import nanos
 from batcher.core.pacing.rates import parse_rate
+from batcher.core.settings import Settings
 from batcher.engine.lanes.caps import BUCKET_S, DailyCaps, times_of
 from batcher.engine.money.budget import FailureLimit, JobBudget, parse_failure_limit
 
@@ -89,6 +91,16 @@ def test_the_job_budget_counts_what_earlier_processes_made() -> None:
     assert budget.reserve(None)
 
 
+def test_a_worker_says_that_only_its_part_is_used_up() -> None:
+    """The number that a person gave is larger: both limits say whose part is meant."""
+    jobs = JobBudget(2, used=2, duplicates=0, is_part=True)
+    assert jobs.shortage(None).startswith("it made all 2 jobs of its part of --max-jobs")
+    money = JobBudget(
+        None, used=0, duplicates=0, cost_limit=nanos(1.5), spent=nanos(1.0), is_part=True
+    )
+    assert "1 of its part of --max-cost 1.5 are spent" in money.shortage(nanos(1.0))
+
+
 def test_duplicates_have_a_cap_of_their_own() -> None:
     """No more rows are risked twice than the user allowed, over the whole run."""
     budget = JobBudget(None, used=0, duplicates=1)
@@ -115,6 +127,17 @@ def test_more_failures_than_allowed_halt_the_run() -> None:
     assert stops == []
     limit.note(State.EXHAUSTED, REFUSED)
     assert stops[0].reason is StopReason.FAILURE_LIMIT
+
+
+def test_failures_counted_elsewhere_halt_when_one_is_new() -> None:
+    """Who leads workers adds up what they counted; a run that is resumed waits for the next one."""
+    stops: list[Stop] = []
+    limit = FailureLimit.of(Settings(max_failures="2"), {"failed": 3}, stops.append)
+    limit.recount({"failed": 3, "succeeded": 9})
+    limit.recount({"failed": 4, "rejected": 1, "succeeded": 9})  # one that was never sent
+    assert stops == []
+    limit.recount({"failed": 4, "exhausted": 1, "rejected": 1})
+    assert [stop.reason for stop in stops] == [StopReason.FAILURE_LIMIT]
 
 
 def test_a_share_is_judged_only_over_enough_rows() -> None:

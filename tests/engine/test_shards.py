@@ -29,6 +29,7 @@ from batcher.engine.shards.messages import (
     Said,
     Sharing,
     Stopping,
+    UsedUp,
     decoded,
     encoded,
 )
@@ -238,6 +239,18 @@ async def test_a_halt_of_one_is_told_and_one_that_is_heard_is_not(tmp_path: Path
 
     assert await other.process(beside) == HALT
     assert (heard, other.records("succeeded")) == ([], [])
+
+
+async def test_a_part_that_is_used_up_ends_nobody_else(tmp_path: Path) -> None:
+    """A worker made all jobs of its part: it stops and says so, and halts no other by it."""
+    night = Night(tmp_path, faults="duration=0", settings={"max_jobs": 2})
+    night.write_urls(20)
+    told = Told()
+    stop = await night.process(told.beside)
+    assert stop is not None
+    assert stop.reason is StopReason.BUDGET
+    assert [m for m in told if not isinstance(m, Held)] == [UsedUp(stop.message)]
+    assert len(night.simulation.ledger.jobs) == 2
 
 
 async def test_a_worker_that_nobody_leads_ends_politely(tmp_path: Path) -> None:

@@ -1710,6 +1710,22 @@ CONTROLS = (
         red=(SHARDS + "test_parts_keep_the_limit_where_requests_arrive",),
     ),
     Control(
+        name="each-worker-has-the-whole-budget",
+        promise="Several workers are as one",
+        file="batcher/cli/workers/orders.py",
+        right="None if jobs is None else part_of(jobs, shard, shards)",
+        wrong="jobs",
+        red=("tests/cli/test_shard_books.py::test_parts_of_a_budget_are_the_budget",),
+    ),
+    Control(
+        name="used-up-part-halts-all",
+        promise="Several workers are as one",
+        file="batcher/engine/shards/link.py",
+        right="        if control.stop.reason is StopReason.BUDGET:\n",
+        wrong="        if False:\n",
+        red=(SHARDS + "test_a_part_that_is_used_up_ends_nobody_else",),
+    ),
+    Control(
         name="part-handed-over-at-once",
         promise="Several workers are as one",
         file="batcher/cli/workers/conductor.py",

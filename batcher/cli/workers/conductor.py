@@ -34,6 +34,7 @@ from batcher.engine.shards.messages import (
     Seen,
     Sharing,
     Stopping,
+    UsedUp,
     decoded,
 )
 from batcher.report.merging import merged
@@ -97,6 +98,7 @@ class Conductor:
         self._shots: dict[int, Snapshot] = {}
         self._failed: dict[int, str] = {}
         self._lost: list[int] = []
+        self._used_up: dict[int, str] = {}  # workers whose part of a budget is used up, and how
         self._team = Team(shards, self.control, self._clock)
         self._counters: dict[str, int] = {}
         self._notices: dict[tuple[str, bool], None] = {}
@@ -222,6 +224,9 @@ class Conductor:
                 self._failed[number] = text
             case Held():
                 self._team.hold(message, number)
+            case UsedUp(text):
+                self._used_up[number] = text
+                self.tell(f"worker {number} ends, the others go on: {text}")
             case Stopping("halt", stop):
                 self.control.halt(stop)
             case Stopping(_, stop):
@@ -269,6 +274,9 @@ class Conductor:
         if self._lost:
             names = ", ".join(map(str, self._lost))
             self.control.halt(Stop(StopReason.WORKER_LOST, f"worker {names} was killed each time"))
+
+        for number, text in self._used_up.items():
+            self.control.halt(Stop(StopReason.BUDGET, f"worker {number}: {text}"))
 
 
 def _signal_name(code: int) -> str:

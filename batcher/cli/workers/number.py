@@ -61,7 +61,11 @@ def _justified(frozen: Frozen, settings: Settings) -> int | None:
         rows = min(rows, settings.limit)
 
     by_rows = cores if rows is None else max(1, rows // ROWS_EACH)
-    why_one = _enough(settings, provider) or cannot_share(frozen, settings, provider, cores)
+    why_one = (
+        _enough(settings, provider)
+        or _to_the_last(settings)
+        or cannot_share(frozen, settings, provider, cores)
+    )
     count = 1 if why_one else min(cores, by_rows)
     if count > 1:
         say(f"--workers auto: {count} processes on {cores} cores")
@@ -82,6 +86,15 @@ def _enough(settings: Settings, provider: Provider) -> str | None:
         return None
 
     return f"it is fast enough for {submit}"
+
+
+def _to_the_last(settings: Settings) -> str | None:
+    """Return that a budget is used to its end by one process only, if there is one."""
+    for flag, budget in (("--max-jobs", settings.max_jobs), ("--max-cost", settings.max_cost)):
+        if budget is not None:
+            return f"several may leave a part of {flag} unused"
+
+    return None
 
 
 def usable_cores() -> int:

@@ -24,6 +24,7 @@ from batcher.cli.workers.orders import Orders, found_shards
 from batcher.cli.workers.team import Worker
 from batcher.core.pacing.rates import HOUR_S
 from batcher.engine.lanes.paces import paces_of
+from batcher.engine.money.budget import FailureLimit
 from batcher.providers import provider_named
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ async def open_workers(job: Drive, shards: int, log: Log) -> AsyncIterator[Condu
     folders = [job.directory.shard(number) for number in range(shards)]
     logs = [folder.log for folder in folders] if job.screen.json else []
     books = ShardBooks(job.directory.path, folders, Events(logs, _print))
-    await anyio.to_thread.run_sync(_begin, job.directory, folders, books)
+    counters = await anyio.to_thread.run_sync(_begin, job.directory, folders, books)
     began = time.monotonic()
 
     async def start(number: int) -> Worker:
@@ -55,15 +56,21 @@ async def open_workers(job: Drive, shards: int, log: Log) -> AsyncIterator[Condu
         return await start_worker(words, _environ())
 
     conductor = Conductor(shards, start, books, log, settle_s=_settle_s(job))
+    failures = FailureLimit.of(job.settings, counters, conductor.control.halt)
+    conductor.watch(lambda shot: failures.recount(shot.counters))
     yield conductor
 
 
-def _begin(directory: RunDirectory, shards: Sequence[RunDirectory], books: ShardBooks) -> None:
+def _begin(
+    directory: RunDirectory, shards: Sequence[RunDirectory], books: ShardBooks
+) -> dict[str, int]:
+    """Take the directory over, and return what its journals have counted by now."""
     was_begun = directory.was_begun
     if not was_begun:
         found_shards(directory, shards)
 
     books.begin(was_begun=was_begun)
+    return books.counters()
 
 
 def _print(lines: bytes) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from batcher.adapters.rundir import RunDirectory
 from batcher.adapters.runfile import read_run_file, write_run_file
+from batcher.core.money import amount, nanos
 from batcher.core.settings import Settings
 from batcher.core.shards import part_of
 
@@ -25,11 +26,18 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def own_settings(settings: Settings, shard: int, shards: int) -> Settings:
-    """Return one worker's settings: its parts of what is counted. Rates are shared by the lanes."""
+    """Return one worker's settings: its parts of what is counted.
+
+    Rates are shared by the lanes, and failures are counted by who leads.
+    """
+    jobs, cost = settings.max_jobs, settings.max_cost
     return msgspec.structs.replace(
         settings,
         in_flight=part_of(settings.in_flight, shard, shards),
         connections=part_of(settings.connections_max, shard, shards),
+        max_jobs=None if jobs is None else part_of(jobs, shard, shards),
+        max_cost=None if cost is None else amount(part_of(nanos(cost), shard, shards)),
+        max_failures=None,
     )
 
 

@@ -37,7 +37,9 @@ class JobBudget:
         cost_limit: int | None = None,
         spent: int = 0,
         currency: str = "",
+        is_part: bool = False,
     ) -> None:
+        """Begin with what is *used* already; *is_part*: of what several workers may do."""
         self.open = 0  # reservations of submits that are not answered yet
         # Called when one is answered after a job was refused: there may be room for it now.
         self.on_answer: Callable[[], None] = lambda: None
@@ -48,9 +50,17 @@ class JobBudget:
         self._was_short = False  # a job was refused since
         self._cost_limit = cost_limit
         self._currency = currency
+        self._who, self._of = ("it", "its part of ") if is_part else ("the run", "")
 
     @classmethod
-    def of(cls, settings: Settings, counters: Mapping[str, int], currency: str) -> Self:
+    def of(
+        cls,
+        settings: Settings,
+        counters: Mapping[str, int],
+        currency: str,
+        *,
+        is_part: bool = False,
+    ) -> Self:
         """Go on from where the journal's *counters* stand."""
         return cls(
             settings.max_jobs,
@@ -61,6 +71,7 @@ class JobBudget:
             - counters.get("cost_refunded", 0)
             + counters.get(COST_UNPROVEN, 0),
             currency=currency,
+            is_part=is_part,
         )
 
     def is_priced(self, cost: int | None) -> bool:
@@ -82,7 +93,8 @@ class JobBudget:
         """Say why one more job of this cost is too much; empty if it is not."""
         if self._limit is not None and self._used >= self._limit:
             return (
-                f"the run made all {self._limit:,} jobs of --max-jobs; resume with a larger number"
+                f"{self._who} made all {self._limit:,} jobs of {self._of}--max-jobs; "
+                "resume with a larger number"
             )
 
         limit = self._cost_limit
@@ -91,7 +103,7 @@ class JobBudget:
 
         price = "an unknown amount" if cost is None else self._text(cost)
         return (
-            f"the next job costs {price}, and {amount_text(self.spent)} of --max-cost "
+            f"the next job costs {price}, and {amount_text(self.spent)} of {self._of}--max-cost "
             f"{amount_text(limit)} are spent; resume with a larger amount"
         )
 
@@ -147,9 +159,7 @@ class FailureLimit:
         cls, settings: Settings, counters: Mapping[str, int], halt: Callable[[Stop], None]
     ) -> Self:
         """Go on from where the journal's *counters* stand."""
-        failed = counters.get("failed", 0) + counters.get("exhausted", 0)
-        ended = failed + counters.get("succeeded", 0) + counters.get("in_doubt", 0)
-        return cls(settings.max_failures, ended, failed - counters.get(REJECTED, 0), halt)
+        return cls(settings.max_failures, *_ended_and_failed(counters), halt)
 
     def note(self, outcome: State, error: RowError | None) -> None:
         """Count an outcome; too many failures halt the run."""
@@ -161,6 +171,16 @@ class FailureLimit:
             return
 
         self._failed += 1
+        self._judge()
+
+    def recount(self, counters: Mapping[str, int]) -> None:
+        """Count anew from *counters*; too many failures halt the run, if one of them is new."""
+        before = self._failed
+        self._ended, self._failed = _ended_and_failed(counters)
+        if self._failed > before:
+            self._judge()
+
+    def _judge(self) -> None:
         if self._is_over():
             message = f"{self._failed} of {self._ended} rows failed; --max-failures {self._text}"
             self._halt(Stop(StopReason.FAILURE_LIMIT, message))
@@ -173,6 +193,13 @@ class FailureLimit:
             return self._failed > self._share * self._ended
 
         return False
+
+
+def _ended_and_failed(counters: Mapping[str, int]) -> tuple[int, int]:
+    """Return how many rows have their outcome, and how many of these failed once sent."""
+    failed = counters.get("failed", 0) + counters.get("exhausted", 0)
+    ended = failed + counters.get("succeeded", 0) + counters.get("in_doubt", 0)
+    return ended, failed - counters.get(REJECTED, 0)
 
 
 def parse_failure_limit(text: str | None) -> tuple[int | None, float | None]:

@@ -1,8 +1,9 @@
 """A worker's run, tied to the other workers of the same run.
 
 Rule: what one worker learns of the whole account (wait; the limit is used up; the key is refused;
-the credits are gone) is told once, and what is heard is done and not told again. A worker that
-nobody leads any more ends like one that was interrupted.
+the credits are gone) is told once, and what is heard is done and not told again. That its own part
+of a budget is used up ends nobody else. A worker that nobody leads any more ends like one that was
+interrupted.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from batcher.engine.clock import loop_time
 from batcher.engine.lanes.headroom import HELD
 from batcher.engine.lanes.lane import Lane
 from batcher.engine.run import Run
-from batcher.engine.shards.messages import Held, Message, Sharing, Stopping
+from batcher.engine.shards.messages import Held, Message, Sharing, Stopping, UsedUp
 
 ALONE = "the process that led the workers has gone"
 
@@ -84,6 +85,10 @@ class Link:
     def _tell_halt(self) -> None:
         control = self._run.control
         if self._hears or control.stop is None:
+            return
+
+        if control.stop.reason is StopReason.BUDGET:
+            self._send(UsedUp(control.stop.message))
             return
 
         is_interrupt = control.stop.reason is StopReason.INTERRUPTED

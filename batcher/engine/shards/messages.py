@@ -32,6 +32,12 @@ class Stopping(msgspec.Struct, frozen=True, tag="stopping"):
     stop: Stop
 
 
+class UsedUp(msgspec.Struct, frozen=True, tag="used_up"):
+    """A worker has used up its part of the jobs or of the money; the others go on with theirs."""
+
+    text: str
+
+
 class Sharing(msgspec.Struct, frozen=True, tag="sharing"):
     """Every limit is shared by so many workers from now on; never more than before."""
 
@@ -57,7 +63,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     text: str
 
 
-Message = Held | Stopping | Sharing | Said | Seen | Failed
+Message = Held | Stopping | UsedUp | Sharing | Said | Seen | Failed
 
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 

@@ -1,13 +1,14 @@
 """What several workers cannot share: told before anything is made.
 
 Rule: a limit over the whole run holds over all workers together, or the run is not begun. Rates,
-places in flight and connections are shared out in parts; what would take one desk at which all
-workers ask (money, failures, a day's count, duplicates, credits, the receiver of calls, a rate that
-is found out) is for one process.
+places in flight, connections, jobs and money are shared out in parts; what would take one desk at
+which all workers ask (prices, a day's count, duplicates, credits, the receiver of calls, a rate
+that is found out) is for one process.
 """
 
 from __future__ import annotations
 
+from batcher.core.money import nanos
 from batcher.core.pacing.rates import Rate
 from batcher.core.settings import Frozen, Settings
 from batcher.core.shards import divides
@@ -26,14 +27,15 @@ def cannot_share(frozen: Frozen, settings: Settings, provider: Provider, parts: 
     if flag is not None:
         return f"{flag} is counted by one process only; leave out {flag}, or use --workers 1"
 
-    return _of_counts(settings, parts) or _of_rates(settings, provider, parts)
+    return (
+        _of_counts(settings, parts)
+        or _of_money(settings, parts)
+        or _of_rates(settings, provider, parts)
+    )
 
 
 def _alone(settings: Settings) -> list[tuple[str, bool]]:
     return [
-        ("--max-jobs", settings.max_jobs is not None),
-        ("--max-cost", settings.max_cost is not None),
-        ("--max-failures", settings.max_failures is not None),
         ("--quote", settings.quote),
         ("--on-doubt resubmit", settings.on_doubt == "resubmit"),
         ("--wait-for-credits", settings.wait_for_credits),
@@ -47,9 +49,27 @@ def _of_counts(settings: Settings, parts: int) -> str | None:
     for flag, count in (
         ("--in-flight", settings.in_flight),
         ("--connections", settings.connections_max),
+        ("--max-jobs", settings.max_jobs),
     ):
-        if count < parts:
+        if count is not None and count < parts:
             return f"{flag} {count} is less than one for each of {parts} workers"
+
+    return None
+
+
+def _of_money(settings: Settings, parts: int) -> str | None:
+    cost, each = settings.max_cost, settings.cost_per_job
+    if cost is None:
+        return None
+
+    if each is None:
+        return (
+            "--max-cost: prices are asked for by one process only; say what a job costs "
+            "(--cost-per-job), or use --workers 1"
+        )
+
+    if nanos(cost) // parts < nanos(each):
+        return f"--max-cost {cost:g} is less than one job for each of {parts} workers"
 
     return None
 
