@@ -35,8 +35,9 @@ Cells = Sequence[object]
 def throughput(line: Line) -> Iterator[str]:
     """Show the engine beside the raw loop."""
     where = "a core for each of client and server" if line["is_pinned"] else "cores shared"
+    python = f", Python {minor}" if (minor := _minor(line)) else ""
     yield (
-        f"**The engine beside the raw loop** on {line['loop']}: {line['rows']:,} rows,"
+        f"**The engine beside the raw loop** on {line['loop']}{python}: {line['rows']:,} rows,"
         f" {line['connections']} connections, {line['in_flight']:,} in flight,"
         f" {line['pairs']} pairs, {where}."
     )
@@ -47,7 +48,10 @@ def throughput(line: Line) -> Iterator[str]:
 
 def workers(line: Line) -> Iterator[str]:
     """Show a number of workers beside one."""
-    yield f"**{line['workers']} workers beside one**: {line['rows']:,} rows, all cores shared."
+    yield (
+        f"**{line['workers']} workers beside one**: {line['rows']:,} rows,"
+        f" {line['connections']} connections, all cores shared."
+    )
     many = _side(f"{line['workers']} workers", line["many"])
     yield from grid(("", *SIDE_WORDS), [_side("one", line["one"]), many])
     yield f"Jobs a second, {line['workers']} workers to one: {_ratio(line)}."
@@ -186,7 +190,12 @@ def tables(lines: Sequence[Line]) -> str:
 
 def _kind(line: Line) -> tuple[object, ...]:
     """Return what lines have in common of which only the last counts."""
-    return line["benchmark"], line.get("loop"), line.get("connections")
+    return line["benchmark"], line.get("loop"), line.get("connections"), _minor(line)
+
+
+def _minor(line: Line) -> str:
+    """Return the version of Python that a line is of, without its last part; "" = not told."""
+    return str(line.get("on", {}).get("python", "")).rpartition(".")[0]
 
 
 def _origin(line: Line) -> str:
