@@ -974,7 +974,7 @@ CONTROLS = (
         name="late-job-ids-forgotten",
         promise="Job ids outlive the journal",
         file="batcher/engine/books/record.py",
-        right="            await self._keep([(event, ticket)])\n",
+        right="        await self._keep([(event, ticket)])\n",
         wrong="",
         red=(ERRORS + "test_nothing_is_sent_after_a_failure_and_no_job_id_is_lost",),
     ),
