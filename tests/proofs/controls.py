@@ -76,7 +76,7 @@ CONTROLS = (
         wrong="""\
             context.recorder.commit(
                 Intend(ticket.row.n, ticket.submitted_at, ticket.generation, ticket.cost)
-            ).send(None)
+            )
 """,
         red=(
             SEEDS,
