@@ -26,15 +26,15 @@ from batcher.engine.lanes.eased import Eased
 from batcher.engine.lanes.lane import Lane
 
 SERVER = Path(__file__).with_name("pacing_server.py")
-WORKERS = 32
+PLACES = 32
 
 
 async def send_for(url: str, per_s: float, seconds: float) -> float:
     """Send at a rate for so long; return the processor time in seconds."""
     gate, pacer = Gate(Random(1)), Pacer(Rate((Window(per_s, 1.0),)))
-    lane: Lane[object] = Lane("status", workers=WORKERS, pace=Eased(pacer, gate), gate=gate)
+    lane: Lane[object] = Lane("status", places=PLACES, pace=Eased(pacer, gate), gate=gate)
     request = Request("GET", "/x")
-    for _ in range(2 * WORKERS):
+    for _ in range(2 * PLACES):
         lane.add(object(), 0.0)
 
     async with HttpTransport(
@@ -42,7 +42,7 @@ async def send_for(url: str, per_s: float, seconds: float) -> float:
         "X-Key",
         "",
         lambda: Secret("k", "nowhere"),
-        connections=WORKERS,
+        connections=PLACES,
         user_agent="benchmark",
         wall=time.time,
     ) as transport:

@@ -140,7 +140,7 @@ class Bed:
 
     rate: Rate | None
     server: Server
-    workers: int = 64
+    places: int = 64
     latency_s: float = 0.2
     arrivals: list[float] = field(default_factory=list)
     taken: list[float] = field(default_factory=list)
@@ -157,14 +157,14 @@ class Bed:
             SimpleNamespace(clock=self.clock, rng=rng, log=self.log, notices=Notices(self.log)),
         )
         self.lane: Lane[Any] = Lane(
-            "submit", workers=self.workers, pace=Eased(self.pacer, self.gate), gate=self.gate
+            "submit", places=self.places, pace=Eased(self.pacer, self.gate), gate=self.gate
         )
         self._not_before: dict[object, float] = {}
         self.room = Headroom("submit", self.rate, self.pacer, self.gate, self.context)
 
     async def serve(self, seconds: float, items: int | None = None) -> None:
         """Let the lane work for so long on as many items as it can, or on so many."""
-        for _ in range(self.workers if items is None else items):
+        for _ in range(self.places if items is None else items):
             self.lane.add(object(), 0.0)
 
         self._is_endless = items is None

@@ -74,7 +74,7 @@ async def test_every_change_is_logged_with_its_reason() -> None:
 
 async def test_connections_grow_where_they_help() -> None:
     """A quick rate and slow answers need many requests at once: from 16 up to what is needed."""
-    bed = Bed(parse_rate("20/s"), lambda _now: None, workers=128, latency_s=2.0)
+    bed = Bed(parse_rate("20/s"), lambda _now: None, places=128, latency_s=2.0)
     seek_connections(bed.lane, 8, bed.context)
     begin = bed.clock.now()
     await bed.serve(150.0)
@@ -86,7 +86,7 @@ async def test_connections_grow_where_they_help() -> None:
 
 async def test_connections_stay_few_where_they_only_queue() -> None:
     """A service that works on ten at a time answers the slower the more there are."""
-    bed = Bed(None, lambda _now: None, workers=128, latency_s=1.0)
+    bed = Bed(None, lambda _now: None, places=128, latency_s=1.0)
     seek_connections(bed.lane, 8, bed.context)
     turns = anyio.CapacityLimiter(10)
     send = bed._send

@@ -11,7 +11,8 @@ import anyio
 import pytest
 
 from batcher.core.pacing.gate import Gate
-from batcher.engine.lanes.lane import Lane
+from batcher.engine.lanes.lane import WRITING_MAX, Lane
+from batcher.engine.lanes.ports import Rest
 
 pytestmark = pytest.mark.virtual
 
@@ -54,11 +55,11 @@ class Worker:
         self.busy -= 1
 
 
-def make_lane(workers: int = 4, pace: object = None, gate: Gate | None = None) -> Lane[str]:
-    """Return a lane that only its workers and what is given limit."""
+def make_lane(places: int = 4, pace: object = None, gate: Gate | None = None) -> Lane[str]:
+    """Return a lane that only its places and what is given limit."""
     return Lane(
         "test",
-        workers=workers,
+        places=places,
         pace=pace or Free(),  # type: ignore[arg-type]  # two fakes with one shape
         gate=gate or Gate(Random(1)),
     )
@@ -83,9 +84,9 @@ async def test_items_start_when_they_are_due_and_in_order() -> None:
     assert [round(at - begin, 3) for _, at in work.began] == [0.0, 2.0, 5.0]
 
 
-async def test_no_more_than_its_workers_run_at_once() -> None:
-    """The number of workers bounds the requests that are open."""
-    lane, work = make_lane(workers=3), Worker()
+async def test_no_more_than_its_places_are_open_at_once() -> None:
+    """The number of places bounds the requests that are open."""
+    lane, work = make_lane(places=3), Worker()
     for number in range(20):
         lane.add(str(number), 0.0)
 
@@ -97,7 +98,7 @@ async def test_no_more_than_its_workers_run_at_once() -> None:
 
 async def test_nothing_starts_without_a_permit() -> None:
     """The pace bounds the starts, however many workers are free."""
-    lane, work = make_lane(workers=8, pace=OnePerSecond()), Worker(takes_s=0.1)
+    lane, work = make_lane(places=8, pace=OnePerSecond()), Worker(takes_s=0.1)
     for number in range(10):
         lane.add(str(number), 0.0)
 
@@ -141,7 +142,7 @@ async def test_a_closed_gate_holds_everything_and_then_lets_one_probe() -> None:
 
 async def test_a_shut_lane_starts_nothing_but_lets_the_open_ones_end() -> None:
     """Shutting is for good, cuts nothing short, and what waits can be taken out."""
-    lane, work = make_lane(workers=2), Worker()
+    lane, work = make_lane(places=2), Worker()
     for number in range(5):
         lane.add(str(number), 0.0)
 
@@ -177,7 +178,7 @@ async def test_who_is_held_for_long_is_told() -> None:
     """The owner of a lane learns for how long the gate holds it, and decides."""
     told: list[float] = []
     gate = Gate(Random(1))
-    lane: Lane[str] = Lane("test", workers=1, pace=Free(), gate=gate, held=told.append)
+    lane: Lane[str] = Lane("test", places=1, pace=Free(), gate=gate, held=told.append)
     gate.close_until(anyio.current_time() + 500.0, "throttled")
     lane.add("waits", 0.0)
     await serve(lane, Worker(), 1.0)
@@ -188,7 +189,7 @@ async def test_who_is_held_for_long_is_told() -> None:
 
 async def test_what_an_answer_means_holds_nobody_up() -> None:
     """While it is written down the next request starts, also if it became due a moment later."""
-    lane = make_lane(workers=2)
+    lane = make_lane(places=2)
     began: dict[str, float] = {}
 
     async def work(item: str) -> Coroutine[Any, Any, None]:
@@ -210,7 +211,7 @@ async def test_what_an_answer_means_holds_nobody_up() -> None:
 async def test_an_answer_that_closes_the_gate_lets_nothing_more_start(nth: int) -> None:
     """What an answer means comes before what may start because it has come."""
     gate = Gate(Random(1))
-    lane = make_lane(workers=2, gate=gate)
+    lane = make_lane(places=2, gate=gate)
     begun: list[str] = []
     seen: list[int] = []  # what had begun when the gate was closed, and at the end
 
@@ -233,21 +234,84 @@ async def test_an_answer_that_closes_the_gate_lets_nothing_more_start(nth: int) 
     assert [len(begun)] == seen
 
 
-async def test_what_was_handed_out_is_begun_even_by_who_is_cancelled() -> None:
+@pytest.mark.parametrize("earlier", [[], ["earlier"]], ids=["to the newly hired", "to who rests"])
+async def test_what_was_handed_out_is_begun_even_by_who_is_cancelled(earlier: list[str]) -> None:
     """No item is lost between the hand that gives and the one that takes."""
-    lane, work = make_lane(workers=2), Worker()
+    lane, work = make_lane(places=2), Worker()
     async with anyio.create_task_group() as group:
         group.start_soon(lane.run, work)
-        await anyio.wait_all_tasks_blocked()
+        for item in earlier:
+            lane.add(item, 0.0)
+
+        await anyio.sleep(2.0)
         lane.add("handed", 0.0)
         while lane.waiting:
             await anyio.lowlevel.checkpoint()
 
-        assert not work.began
+        assert [item for item, _ in work.began] == earlier
         group.cancel_scope.cancel()
 
-    assert [item for item, _ in work.began] == ["handed"]
+    assert [item for item, _ in work.began] == [*earlier, "handed"]
     assert (lane.busy, lane.taken, lane.places.open) == (0, 0, 0)
+
+
+async def test_what_waits_for_the_disk_holds_up_no_request() -> None:
+    """Few places are used all the time, however long it takes to write down what was answered."""
+    lane, sent = make_lane(places=2), 0
+
+    async def written() -> None:
+        await anyio.sleep(1.0)
+
+    async def work(_item: str) -> Rest:
+        nonlocal sent
+        sent += 1
+        await anyio.sleep(0.02)
+        return written()
+
+    for number in range(1_000):
+        lane.add(str(number), 0.0)
+
+    with anyio.move_on_after(0.99):
+        await lane.run(work)
+
+    assert 90 <= sent <= 100
+
+
+async def test_what_waits_for_the_disk_is_bounded() -> None:
+    """A disk that hangs stops the requests: nobody knows what else to do with their answers."""
+    lane, sent = make_lane(places=2), 0
+
+    async def work(_item: str) -> Rest:
+        nonlocal sent
+        sent += 1
+        return anyio.sleep_forever()
+
+    for number in range(1_000):
+        lane.add(str(number), 0.0)
+
+    with anyio.move_on_after(100.0):
+        await lane.run(work)
+
+    assert sent == 2 + WRITING_MAX
+
+
+async def test_no_more_are_hired_than_are_needed() -> None:
+    """Who is done takes the next item: a lane that is hardly used has one worker."""
+    lane = make_lane(places=8)
+    workers: set[anyio.TaskInfo] = set()
+
+    async def work(_item: str) -> None:
+        workers.add(anyio.get_current_task())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(lane.run, work)
+        for number in range(20):
+            lane.add(str(number), 0.0)
+            await anyio.sleep(1.0)
+
+        group.cancel_scope.cancel()
+
+    assert len(workers) == 1
 
 
 async def test_a_cap_counts_what_was_handed_out() -> None:
@@ -263,7 +327,7 @@ async def test_a_cap_counts_what_was_handed_out() -> None:
             self.left -= 1
 
     work, day = Worker(), Day()
-    lane: Lane[str] = Lane("test", workers=8, pace=Free(), gate=Gate(Random(1)), cap=day)
+    lane: Lane[str] = Lane("test", places=8, pace=Free(), gate=Gate(Random(1)), cap=day)
     for number in range(8):
         lane.add(str(number), 0.0)
 

@@ -55,7 +55,7 @@ class Prepared:
 
 def make_lane(items: int) -> Lane[str]:
     """Return a lane whose work prepares, with so many items that are due."""
-    lane: Lane[str] = Lane("test", workers=PLACES, pace=Free(), gate=Gate(Random(1)), prepares=True)
+    lane: Lane[str] = Lane("test", places=PLACES, pace=Free(), gate=Gate(Random(1)), prepares=True)
     for number in range(items):
         lane.add(str(number), 0.0)
 

@@ -1,4 +1,4 @@
-"""A lane: a heap of what waits, a pace, a gate, and a few workers.
+"""A lane: a heap of what waits, a pace, a gate, places for open requests, and a crew.
 
 There are four, each with its own limits: price, submit, status, download. Rule: nothing is sent but
 by a worker that took an item out of its lane's heap with a permit, and no lane waits for another.
@@ -10,15 +10,16 @@ the taking, and nobody is woken for nothing. All that was answered in one turn o
 turn of the pump, and what those answers mean, such as a closing of the gate, comes before it.
 
 What goes before a request and what its answer means is mostly written down, and that waits for the
-disk; requests of others do not, so there are more workers than `places`, which bound the requests
-that are open. Work that prepares takes its place when it is ready to send, all other at once.
+disk; requests of others do not, so the crew is larger than the number of `places`, which bound the
+requests that are open. Work that prepares takes its place when it is ready to send, all other at
+once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Generic, TypeVar
 
 import anyio
@@ -26,6 +27,7 @@ import anyio.lowlevel
 
 from batcher.core.pacing.gate import Gate
 from batcher.core.schedule import RankedSchedule, Schedule
+from batcher.engine.lanes.crew import Crew
 from batcher.engine.lanes.places import AHEAD_MAX, Places
 from batcher.engine.lanes.ports import Cap, Pace, Watcher, Work
 from batcher.engine.lanes.pump import Nap, Permits
@@ -33,7 +35,7 @@ from batcher.engine.lanes.starts import Starts
 
 T = TypeVar("T")
 
-WORKERS = 3  # for each item that may be taken and is not answered
+WRITING_MAX = 256  # items that are answered and wait for the disk: more than a group holds
 EASED_LOOK_S = 0.1  # how often a lane that comes back looks whether one more may be open
 
 
@@ -47,14 +49,14 @@ class Lane(Generic[T]):
         self,
         name: str,
         *,
-        workers: int,
+        places: int,
         pace: Pace,
         gate: Gate,
         cap: Cap | None = None,
         held: Callable[[float], None] = lambda _wait_s: None,
         prepares: bool = False,
     ) -> None:
-        """Let *workers* requests be open at once; with `prepares` the work takes its place."""
+        """Let so many requests be open at once; with `prepares` the work takes its place."""
         self.name = name
         self.gate = gate
         self.busy = 0  # items that are worked on, until all that follows is done
@@ -62,13 +64,12 @@ class Lane(Generic[T]):
         self.is_crowded = False  # something was due and found no free worker
         self.starts: Starts[T] = Starts(gate, cap)
         self.watchers: list[Watcher[T]] = []
-        self.places: Places[T] = Places(workers, gate, asked_for=prepares)
-        self._workers = WORKERS * (workers + (AHEAD_MAX if prepares else 0))
+        self.places: Places[T] = Places(places, gate, asked_for=prepares)
+        self._crew_max = places + (AHEAD_MAX if prepares else 0) + WRITING_MAX
         self._loop = asyncio.get_running_loop()
         self._permits = Permits(pace)
         self._held = held  # told for how long the gate or the cap holds the lane
         self._schedule: Schedule[T] = Schedule()
-        self._resting: deque[asyncio.Future[T]] = deque()
         self._nap = Nap()  # the pump's; a deep one while no worker is free
         self._idle: anyio.Event | None = None  # of somebody who waits for the lane to be idle
 
@@ -133,23 +134,12 @@ class Lane(Generic[T]):
     ) -> None:
         """Serve the lane until cancelled. What `work` raises is told to `on_failure`, if given."""
         async with anyio.create_task_group() as group:
-            for _ in range(self._workers):
-                group.start_soon(self._worker, work, on_failure)
+            serve = partial(self._serve, work=work, on_failure=on_failure)
+            await self._pump(Crew(self._crew_max, serve, group))
 
-            await self._pump()
-
-    async def _worker(self, work: Work[T], on_failure: Callable[[Exception], None] | None) -> None:
-        while True:
-            item = await self._rest()
-            try:
-                await self._serve(item, work)
-            except Exception as error:
-                if on_failure is None:
-                    raise
-
-                on_failure(error)
-
-    async def _serve(self, item: T, work: Work[T]) -> None:
+    async def _serve(
+        self, item: T, work: Work[T], on_failure: Callable[[Exception], None] | None
+    ) -> None:
         is_answered = False
         try:
             if not self.starts.is_scouting or await self.starts.may_go(item, self._loop.time()):
@@ -159,6 +149,11 @@ class Lane(Generic[T]):
                     await rest
 
                 self._note_end(item, took_s)
+        except Exception as error:
+            if on_failure is None:
+                raise
+
+            on_failure(error)
         finally:
             if not is_answered:
                 self._answered(item)
@@ -184,6 +179,9 @@ class Lane(Generic[T]):
 
     def _ended(self) -> None:
         self.busy -= 1
+        if self._nap.is_deep:
+            self._nap.wake()
+
         if self._idle is not None and not self.busy:
             self._idle.set()
             self._idle = None
@@ -220,19 +218,10 @@ class Lane(Generic[T]):
 
         return None
 
-    async def _rest(self) -> T:
-        """Wait to be handed an item. Who is cancelled has none: anyio does that to no other."""
-        hands: asyncio.Future[T] = self._loop.create_future()
-        self._resting.append(hands)
-        if self._nap.is_deep:
-            self._nap.wake()
-
-        return await hands
-
-    async def _pump(self) -> None:
+    async def _pump(self, crew: Crew[T]) -> None:
         while True:
             now = self._loop.time()
-            delay = self._delay_s(now)
+            delay = self._delay_s(now, crew)
             if delay > 0:
                 await self._nap.take(now, delay)
                 continue
@@ -240,37 +229,30 @@ class Lane(Generic[T]):
             if not self._permits.have(now):
                 await self._permits.fetch(min(self.places.items_max(now), len(self._schedule)))
 
-            if not self._hand_out(self._loop.time()):
+            if not self._hand_out(self._loop.time(), crew):
                 await anyio.lowlevel.checkpoint()
 
-    def _hand_out(self, now: float) -> bool:
-        """Hand resting workers what may start now; return whether that was anything."""
+    def _hand_out(self, now: float, crew: Crew[T]) -> bool:
+        """Hand the crew what may start now; return whether that was anything."""
         started = self.busy
-        while self._resting:
-            if self._resting[0].done():  # cancelled
-                self._resting.popleft()
-                continue
-
-            item = self._take(now)
-            if item is None:
-                break
-
-            self._resting.popleft().set_result(item)
+        while crew.is_free and (item := self._take(now)) is not None:
+            crew.give(item)
 
         return self.busy > started
 
-    def _delay_s(self, now: float) -> float:
+    def _delay_s(self, now: float, crew: Crew[T]) -> float:
         """Return how long the pump has nothing to do; infinite = until it is woken."""
         due = self._schedule.next_due()
         if due is None:
             return float("inf")
 
-        if not self._resting or self.taken >= self.places.items_max(now):
+        is_free = crew.is_free
+        if not is_free or self.taken >= self.places.items_max(now):
             if self.gate.share(now) < 1:
                 return EASED_LOOK_S
 
             self.is_crowded = self.is_crowded or due <= now
-            self._nap.is_deep = not self._resting
+            self._nap.is_deep = not is_free
             return float("inf")
 
         held = self.starts.wait_s(now)

@@ -115,7 +115,7 @@ def open_lanes(context: Context, journal: Journal) -> Lanes:
 
 def open_lane(
     name: str,
-    workers: int,
+    places: int,
     rate: Rate | None,
     caps: DailyCaps | None,
     context: Context,
@@ -126,12 +126,12 @@ def open_lane(
 
     With `held` the lane's owner decides instead what a wait means.
     """
-    return _open(name, workers, Limited(rate, caps), context, stop, held)
+    return _open(name, places, Limited(rate, caps), context, stop, held)
 
 
 def _open(
     name: str,
-    workers: int,
+    places: int,
     limited: Limited,
     context: Context,
     stop: Callable[[Stop], None],
@@ -148,7 +148,7 @@ def _open(
     guard = Guard(name, gate, day, context, stop)
     lane: Lane[T] = Lane(
         name,
-        workers=workers,
+        places=places,
         pace=Eased(pacer, gate),
         gate=gate,
         cap=day,

@@ -20,8 +20,8 @@ from batcher.engine.alarm import Alarm
 
 T = TypeVar("T")
 
-AHEAD_S = 0.02  # what starts within it is taken before it has a place: about what a write takes
-AHEAD_MAX = 64  # items, at most
+AHEAD_S = 0.023  # what starts within it is taken before it has a place: about what a write takes
+AHEAD_MAX = 128  # items, at most
 MEMORY_S = 0.25  # for how long what was sent counts
 
 

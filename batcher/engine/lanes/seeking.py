@@ -163,7 +163,7 @@ def seek_rate(
 
 
 def seek_connections(lane: Lane[Any], start: int, context: Context) -> None:
-    """Let a lane find how many of its workers help."""
+    """Let a lane find how many of its places help."""
     places, most = lane.places, lane.places.most
     finder = Finder(float(start), min(CONNECTIONS_MIN, most), float(most))
     places.most = int(finder.level)

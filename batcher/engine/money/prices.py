@@ -39,7 +39,7 @@ from batcher.engine.lanes.paces import rate_of
 from batcher.providers.base import Account, Provider, Quote
 
 KEYS_MAX = 10_000  # prices that are remembered: a catalogue has a few hundred sizes
-WORKERS = 2  # a question takes a fraction of a second, and 5 a second is the most that is allowed
+PLACES = 2  # a question takes a fraction of a second, and 5 a second is the most that is allowed
 AGE_S_MAX = 900.0  # of a price: then it is asked for anew, for an API may change it any time
 RETRY = Backoff(first_s=1.0, factor=2.0, cap_s=60.0)
 OF_KEY = {
@@ -117,7 +117,7 @@ class Prices:
         caps = DailyCaps(rate, [], context.clock.wall)
         held = None if self._must else self._let_pass
         opened: tuple[Lane[Question], Headroom] = open_lane(
-            "price", WORKERS, rate, caps, context, context.control.halt, held
+            "price", PLACES, rate, caps, context, context.control.halt, held
         )
         self.lane, self._room = opened
 
