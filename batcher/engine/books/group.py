@@ -18,7 +18,7 @@ from batcher.core.model import Ticket
 from batcher.engine.alarm import Alarm
 
 GROUP_MAX = 2_000  # events in one transaction
-LOOK_S = 0.001  # a group that has not grown for so long is written
+LOOK_S = 0.002  # not grown for so long, it is written; a busy loop takes as long for a turn
 GROUP_GOOD = 250  # events; more of them make none cheaper, so that they are written at once
 RINGS = (1, GROUP_GOOD)  # there is something to write; there is no reason to wait for more
 
