@@ -125,7 +125,7 @@ def _opening(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
             isolation_level=None,  # transactions begin where this package says BEGIN
             check_same_thread=False,  # the recorder's worker threads, never two at once
             timeout=BUSY_TIMEOUT_MS / 1000,
-            cached_statements=128,
+            cached_statements=192,  # those of many sizes are 90
         )
         try:
             yield db

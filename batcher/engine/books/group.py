@@ -19,7 +19,7 @@ from batcher.engine.alarm import Alarm
 
 GROUP_MAX = 2_000  # events in one transaction
 LOOK_S = 0.002  # not grown for so long, it is written; a busy loop takes as long for a turn
-GROUP_GOOD = 250  # events; more of them make none cheaper, so that they are written at once
+GROUP_GOOD = 500  # events; more of them make none cheaper, so that they are written at once
 RINGS = (1, GROUP_GOOD)  # there is something to write; there is no reason to wait for more
 
 

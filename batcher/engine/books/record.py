@@ -33,7 +33,7 @@ from batcher.engine.notices import Notices
 
 R = TypeVar("R")
 
-LINGER_S = 0.015  # from the start of one write to that of the next, while a group grows
+LINGER_S = 0.04  # from the start of one write to that of the next, while a group grows
 DISK_FULL_RETRY_S = 1.0  # a try costs one write; whoever freed some space sees it go on
 
 OUTCOME_OF = {

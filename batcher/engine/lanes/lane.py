@@ -35,7 +35,7 @@ from batcher.engine.lanes.starts import Starts
 
 T = TypeVar("T")
 
-WRITING_MAX = 256  # items that are answered and wait for the disk: more than a group holds
+WRITING_MAX = 256  # items that are answered and wait for the disk: what comes within its writes
 EASED_LOOK_S = 0.1  # how often a lane that comes back looks whether one more may be open
 
 

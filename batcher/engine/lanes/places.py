@@ -20,8 +20,8 @@ from batcher.engine.alarm import Alarm
 
 T = TypeVar("T")
 
-AHEAD_S = 0.023  # what starts within it is taken before it has a place: about what a write takes
-AHEAD_MAX = 128  # items, at most
+AHEAD_S = 0.045  # what starts within it is taken before it has a place: about what a write takes
+AHEAD_MAX = 256  # items, at most
 MEMORY_S = 0.25  # for how long what was sent counts
 
 
@@ -54,7 +54,8 @@ class Places(Generic[T]):
         if not self.asked_for:
             return room
 
-        return room + min(AHEAD_MAX, int(self._per_s * AHEAD_S))
+        ahead = int(self._per_s * AHEAD_S) - 1  # one is not worth its doubt after a crash
+        return room + max(0, min(AHEAD_MAX, ahead))
 
     def give(self, item: T, now: float) -> None:
         """Let *item* have a place."""
