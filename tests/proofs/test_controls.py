@@ -28,6 +28,7 @@ KEPT_OUT = shutil.ignore_patterns("__pycache__", ".*")
 FAILED = 1  # pytest's exit code for: they ran, and some failed
 LONGEST_S = 500.0
 SLIPS = re.compile(r"^E +(NameError|ImportError|SyntaxError|UnboundLocalError)", re.MULTILINE)
+ODD = re.compile(r"\[(unreachable|comparison-overlap|truthy-bool|var-annotated|misc)\]$")
 
 
 def copy(folder: Path) -> Path:
@@ -99,6 +100,33 @@ def test_the_right_version_is_green(tmp_path: Path) -> None:
     """Without a mistake all of these tests pass in such a copy."""
     ended = run(copy(tmp_path), sorted({test for control in CONTROLS for test in control.red}))
     assert ended.returncode == 0, ended.stdout
+
+
+@pytest.mark.soak
+def test_no_wrong_version_has_wrong_types(tmp_path: Path) -> None:
+    """What calls a method that is not there crashes, and says nothing of the promise it breaks."""
+    home = copy(tmp_path)
+    try:
+        assert not slips_of_types(home)
+        for control in CONTROLS:
+            right = (home / control.file).read_text(encoding="utf-8")
+            make_wrong(home, control)
+            assert not slips_of_types(home), control.name
+            (home / control.file).write_text(right, encoding="utf-8")
+    finally:
+        mypy(home, "stop")
+
+
+def slips_of_types(home: Path) -> list[str]:
+    """Return what mypy has against the package in *home*, but for what is only odd."""
+    told = mypy(home, "run", "--", "batcher").stdout
+    return [line for line in told.splitlines() if ": error: " in line and not ODD.search(line)]
+
+
+def mypy(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Ask mypy's daemon, which looks only at what is new since it was last asked."""
+    command = [sys.executable, "-m", "mypy.dmypy", *words]
+    return subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=LONGEST_S)
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.name)

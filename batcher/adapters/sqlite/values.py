@@ -1,6 +1,6 @@
 """Many rows of values in one statement.
 
-Rule: what `executemany` does row by row is done by a handful of statements, whatever the rows hold:
+Rule: what `executemany` does row by row is done by a few statements, whatever the rows hold:
 they are bound and not spelled, so every number and text arrives as it is. Each run of a statement
 lets go of Python's lock and has to get it back, and that costs more than the row itself.
 """
@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from batcher.adapters.sqlite import statements as sql
 
-MANY: Final = 128  # rows in one statement, or a multiple of
-STEP: Final = 16  # or, at the end, less. So it is compiled in 23 sizes at most, and each is kept
+MANY: Final = 128  # rows in one statement at most; else a multiple of
+STEP: Final = 16  # and then what is left. So it is compiled in 23 sizes, and each is kept
 
 
 def write_all(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
