@@ -1410,8 +1410,12 @@ CONTROLS = (
         name="more-started-before-an-answer-is-understood",
         promise="A limit that is met holds everybody, and a 429 costs no attempt",
         file="batcher/engine/lanes/lane.py",
-        right="            self._nap.wake()\n\n        return took_s\n",
-        wrong="            self._nap.wake()\n\n        self._hand_out(0)\n        return took_s\n",
+        right="                if rest is not None:\n                    await rest\n",
+        wrong="""\
+                await anyio.lowlevel.checkpoint()
+                if rest is not None:
+                    await rest
+""",
         red=(LANE + "test_an_answer_that_closes_the_gate_lets_nothing_more_start",),
     ),
     Control(
